@@ -1,0 +1,165 @@
+"""What the jobs say to each other and what may be asked of them: the only thing that they share.
+
+Commands are imperative and go to one job's queue; events are in the past tense and go to the topic. The CloudEvents
+type is the class name. New fields get defaults, old ones stay: a message may be read by older and newer code.
+Times are epoch milliseconds, identifiers are pseudonymous; no message carries a VIN.
+"""
+
+from typing import TypeVar
+
+import msgspec
+
+from shared.clock import from_epoch_ms
+from shared.errors import Rejected
+from shared.messaging.envelope import Envelope
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all messages between services."""
+
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+# --- Events: topic `domain-events`
+
+
+class TripCompleted(Message, frozen=True, kw_only=True):
+    """A trip is over and all of its data has arrived. `TripRevised` follows if late data changes it."""
+
+    trip_id: str
+    vehicle_id: str
+    revision: int
+    started_at_ms: int
+    ended_at_ms: int
+    distance_km: float
+    duration_s: float
+    idle_s: float
+    max_speed_kmh: float | None = None
+    soc_start_pct: float | None = None
+    soc_end_pct: float | None = None
+    fuel_l: float | None = None
+
+
+class TripRevised(TripCompleted, frozen=True, kw_only=True):
+    """A completed trip looks different after late data; `withdrawn` if it was merged into another."""
+
+    withdrawn: bool = False
+
+
+class UpdateAvailable(Message, frozen=True, kw_only=True):
+    """An update was offered to a vehicle."""
+
+    campaign_id: str
+    vehicle_id: str
+    version: str
+    title: str
+
+
+class UpdateFinished(Message, frozen=True, kw_only=True):
+    """A vehicle's update reached its end; `reason` is set where it did not succeed."""
+
+    campaign_id: str
+    vehicle_id: str
+    version: str
+    succeeded: bool
+    reason: str | None = None
+
+
+class CampaignCompleted(Message, frozen=True, kw_only=True):
+    """Every vehicle of a campaign has reached an end."""
+
+    campaign_id: str
+    targeted: int
+    succeeded: int
+    failed: int
+
+
+class CertificateRotated(Message, frozen=True, kw_only=True):
+    """A vehicle proved its new certificate and the old one is refused from now on."""
+
+    vehicle_id: str
+    rotation_id: str
+    serial: str
+    retired_serial: str | None = None
+
+
+# --- Commands: one queue per job
+
+
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
+    """A file to install: blob name in the artifacts container, SHA-256 in hex, size in bytes."""
+
+    blob: str
+    sha256: str
+    size_bytes: int
+
+
+class StartCampaign(Message, frozen=True, kw_only=True):
+    """`ota-commands`: bring `version` to every registered vehicle of this brand and model."""
+
+    campaign_id: str
+    title: str
+    brand: str
+    model: str
+    version: str
+    artifact: Artifact
+
+
+class RotateCertificates(Message, frozen=True, kw_only=True):
+    """`certificate-commands`: offer a rotation to what is due, now rather than at the next timer."""
+
+
+class SetRecipient(Message, frozen=True, kw_only=True):
+    """`notification-commands`: who is told about a vehicle, how and in which language.
+
+    `muted` names event categories (`trip`, `update`) that the person does not want by e-mail or in the car;
+    security alarms cannot be muted.
+    """
+
+    vehicle_id: str
+    recipient_id: str
+    name: str
+    email: str | None = None
+    language: str = "en"
+    time_zone: str = "UTC"
+    in_car: bool = True
+    muted: tuple[str, ...] = ()
+
+
+class CloseTrip(Message, frozen=True, kw_only=True):
+    """`trip-commands`: no more telemetry will come (recording over, car decommissioned): end what is open."""
+
+    vehicle_id: str
+
+
+def to_envelope(
+    message: Message,
+    *,
+    message_id: str,
+    source: str,
+    subject: str,
+    time_ms: int,
+    traceparent: str | None = None,
+) -> Envelope:
+    """The message, ready to be sent. `message_id` must be the same whenever the same fact is sent again."""
+    return Envelope(
+        id=message_id,
+        type=type(message).__name__,
+        source=source,
+        subject=subject,
+        time=from_epoch_ms(time_ms),
+        data=msgspec.json.encode(message),
+        traceparent=traceparent,
+    )
+
+
+def decode(envelope: Envelope, *accepted: type[MessageT]) -> MessageT:
+    """The message in an envelope. Raises `Rejected` for a type that is not accepted or data that does not fit."""
+    for kind in accepted:
+        if kind.__name__ == envelope.type:
+            try:
+                return msgspec.json.decode(envelope.data, type=kind)
+            except (msgspec.MsgspecError, RecursionError) as error:
+                raise Rejected("bad-data", f"{envelope.type}: {error}") from error
+    known = ", ".join(kind.__name__ for kind in accepted)
+    raise Rejected("unknown-type", f"{envelope.type!r} is not understood here; known: {known}")

@@ -1,0 +1,85 @@
+"""Sends envelopes to Service Bus queues and topics."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from shared import connections, settings
+from shared.errors import Misconfigured, Unavailable
+from shared.messaging.envelope import CONTENT_TYPE, Envelope
+
+if TYPE_CHECKING:
+    from azure.servicebus import ServiceBusMessage
+    from azure.servicebus.aio import ServiceBusSender
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An envelope and the queue or topic that it goes to; `not_before` delays its delivery."""
+
+    destination: str
+    envelope: Envelope
+    not_before: datetime | None = None
+    attempt: int = 1
+
+
+ATTEMPT_PROPERTY = "attempt"
+
+
+async def send(messages: Sequence[Outgoing]) -> None:
+    """Sends the messages, in order per destination. Raises `Unavailable`; then some may have been sent.
+
+    Sending again is safe: the message ids stay the same and receivers go by them.
+    """
+    from azure.servicebus.exceptions import ServiceBusError
+
+    for destination in dict.fromkeys(message.destination for message in messages):
+        batch = [_message(message) for message in messages if message.destination == destination]
+        try:
+            await _send_all(_sender(destination), batch)
+        except ServiceBusError as error:
+            # A sender that failed may hold a dead link: the next send starts with a new one.
+            _sender.cache_clear()
+            raise Unavailable(f"service bus: {type(error).__name__} sending to {destination}") from error
+
+
+async def _send_all(sender: "ServiceBusSender", messages: list["ServiceBusMessage"]) -> None:
+    batch = await sender.create_message_batch()
+    for message in messages:
+        try:
+            batch.add_message(message)
+        except ValueError:  # full, as the SDK says it
+            await sender.send_messages(batch)
+            batch = await sender.create_message_batch()
+            batch.add_message(message)
+    await sender.send_messages(batch)
+
+
+@cache
+def _sender(destination: str) -> "ServiceBusSender":
+    client = connections.service_bus()
+    if destination in settings.QUEUES:
+        sender = client.get_queue_sender(destination)
+    elif destination in settings.TOPICS:
+        sender = client.get_topic_sender(destination)
+    else:
+        raise Misconfigured(f"there is no queue or topic {destination!r}")
+    connections.on_close(sender)
+    return sender
+
+
+def _message(outgoing: Outgoing) -> "ServiceBusMessage":
+    from azure.servicebus import ServiceBusMessage
+
+    envelope = outgoing.envelope
+    properties: dict[str | bytes, Any] = {**envelope.properties(), ATTEMPT_PROPERTY: outgoing.attempt}
+    return ServiceBusMessage(
+        envelope.data,
+        message_id=envelope.id,
+        content_type=CONTENT_TYPE,
+        subject=envelope.type,
+        application_properties=properties,
+        scheduled_enqueue_time_utc=outgoing.not_before,
+    )

@@ -1,0 +1,162 @@
+"""Every name and every setting of the app, in one place.
+
+Names are constants because decorators need them at import; values come from the environment once, are checked once
+and are immutable afterwards. tests/test_names.py holds decorators, host.json, the settings example and the local
+cloud against this file.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from shared.errors import Misconfigured
+
+# Names of connection settings, as the triggers and our own clients use them.
+VEHICLE_EVENTS_CONNECTION = "VehicleEvents"
+SERVICE_BUS_CONNECTION = "ServiceBus"
+STATE_STORAGE_CONNECTION = "StateStorage"
+IOT_HUB_CONNECTION = "IoTHub"
+
+# Event Hubs that the IoT Hub routes to, by the message property `type`.
+TELEMETRY_HUB = "telemetry"
+OTA_EVENTS_HUB = "ota-events"
+CERTIFICATE_EVENTS_HUB = "certificate-events"
+VEHICLE_ALERTS_HUB = "vehicle-alerts"
+EVENT_HUBS = (TELEMETRY_HUB, OTA_EVENTS_HUB, CERTIFICATE_EVENTS_HUB, VEHICLE_ALERTS_HUB)
+
+# Service Bus: one queue of commands per job, one topic of what has happened.
+TRIP_COMMANDS = "trip-commands"
+OTA_COMMANDS = "ota-commands"
+CERTIFICATE_COMMANDS = "certificate-commands"
+NOTIFICATION_COMMANDS = "notification-commands"
+QUEUES = (TRIP_COMMANDS, OTA_COMMANDS, CERTIFICATE_COMMANDS, NOTIFICATION_COMMANDS)
+DOMAIN_EVENTS = "domain-events"
+NOTIFICATIONS_SUBSCRIPTION = "notifications"
+TOPICS = {DOMAIN_EVENTS: (NOTIFICATIONS_SUBSCRIPTION,)}
+
+# Tables and blob containers.
+VEHICLES_TABLE = "Vehicles"
+PARKED_TABLE = "Parked"
+OPEN_TRIPS_TABLE = "OpenTrips"
+TRIPS_TABLE = "Trips"
+CAMPAIGNS_TABLE = "Campaigns"
+CERTIFICATES_TABLE = "Certificates"
+NOTIFICATIONS_TABLE = "Notifications"
+TABLES = (
+    VEHICLES_TABLE,
+    PARKED_TABLE,
+    OPEN_TRIPS_TABLE,
+    TRIPS_TABLE,
+    CAMPAIGNS_TABLE,
+    CERTIFICATES_TABLE,
+    NOTIFICATIONS_TABLE,
+)
+ARTIFACTS_CONTAINER = "artifacts"
+PARKED_CONTAINER = "parked"
+CONTAINERS = (ARTIFACTS_CONTAINER, PARKED_CONTAINER)
+
+# Timers: NCRONTAB expressions (six fields, UTC), so that operators can pace them without a deployment.
+TRIP_SWEEP_SCHEDULE = "TRIP_SWEEP_SCHEDULE"
+CERTIFICATE_SCAN_SCHEDULE = "CERTIFICATE_SCAN_SCHEDULE"
+SCHEDULES = (TRIP_SWEEP_SCHEDULE, CERTIFICATE_SCAN_SCHEDULE)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The validated configuration of one instance. Times in seconds or days, as the names say."""
+
+    # trips
+    trip_silence_s: int  # silence without displacement that ends a trip
+    trip_close_after_s: int  # no message for so long: the car sleeps, its open trip is over
+    trip_lateness_s: int  # how long a finished trip waits for messages that are still missing
+    # ota
+    artifact_url_valid_s: int  # a delegation key, and so a link, lives seven days at most
+    # certificates
+    issuing_ca_certificate_file: Path
+    issuing_ca_key_file: Path
+    certificate_validity_days: int
+    certificate_renew_before_days: int
+    # notifications
+    smtp_host: str
+    smtp_port: int
+    smtp_security: str  # none, starttls or tls
+    smtp_username: str | None
+    smtp_password: str | None
+    mail_sender: str
+    default_language: str
+    # all jobs
+    command_attempts: int  # after so many tries a command is parked
+    command_retry_s: float  # pause before the first retry, doubled for each further one
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, str]) -> "Settings":
+        """Raises `Misconfigured`, naming the setting, if one is absent or out of its range."""
+        read = _Reader(values)
+        return cls(
+            trip_silence_s=read.integer("TRIP_SILENCE_S", 120, 1, 86_400),
+            trip_close_after_s=read.integer("TRIP_CLOSE_AFTER_S", 900, 1, 86_400),
+            trip_lateness_s=read.integer("TRIP_LATENESS_S", 3600, 0, 72 * 3600),
+            artifact_url_valid_s=read.integer("ARTIFACT_URL_VALID_S", 6 * 86_400, 60, 6 * 86_400),
+            issuing_ca_certificate_file=Path(read.text("ISSUING_CA_CERTIFICATE_FILE")),
+            issuing_ca_key_file=Path(read.text("ISSUING_CA_KEY_FILE")),
+            certificate_validity_days=read.integer("CERTIFICATE_VALIDITY_DAYS", 90, 1, 825),
+            certificate_renew_before_days=read.integer("CERTIFICATE_RENEW_BEFORE_DAYS", 30, 1, 365),
+            smtp_host=read.text("SMTP_HOST"),
+            smtp_port=read.integer("SMTP_PORT", 587, 1, 65_535),
+            smtp_security=read.one_of("SMTP_SECURITY", "starttls", ("none", "starttls", "tls")),
+            smtp_username=values.get("SMTP_USERNAME") or None,
+            smtp_password=values.get("SMTP_PASSWORD") or None,
+            mail_sender=read.text("MAIL_SENDER"),
+            default_language=read.one_of("DEFAULT_LANGUAGE", "en", ("de", "en")),
+            command_attempts=read.integer("COMMAND_ATTEMPTS", 8, 1, 100),
+            command_retry_s=read.number("COMMAND_RETRY_S", 2.0, 0.01, 3600.0),
+        )
+
+
+class _Reader:
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self._values.get(name) or default
+        if value is None:
+            raise Misconfigured(f"setting {name} is missing")
+        return value
+
+    def number(self, name: str, default: float, lowest: float, highest: float) -> float:
+        text = self.text(name, str(default))
+        try:
+            value = float(text)
+        except ValueError:
+            raise Misconfigured(f"setting {name} is {text!r}, not a number") from None
+        if not lowest <= value <= highest:
+            raise Misconfigured(f"setting {name} is {text}, outside {lowest}…{highest}")
+        return value
+
+    def integer(self, name: str, default: int, lowest: int, highest: int) -> int:
+        value = self.number(name, default, lowest, highest)
+        if value != int(value):
+            raise Misconfigured(f"setting {name} is {value}, not a whole number")
+        return int(value)
+
+    def one_of(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
+        value = self.text(name, default)
+        if value not in allowed:
+            raise Misconfigured(f"setting {name} is {value!r}, not one of {', '.join(allowed)}")
+        return value
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read from the environment at first use. Raises `Misconfigured`."""
+    return Settings.from_mapping(os.environ)
+
+
+def connection(name: str) -> str:
+    """The connection string of a connection setting. Raises `Misconfigured` if it is missing."""
+    value = os.environ.get(name)
+    if not value:
+        raise Misconfigured(f"connection setting {name} is missing")
+    return value
