@@ -13,6 +13,10 @@ STORAGE_ACCOUNT = "devstoreaccount1"
 STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
+class StartFailed(Exception):  # noqa: N818
+    """A service did not come up; the message says why as far as the service did."""
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """One local cloud: its folder, its host name and its ports."""
@@ -63,6 +67,18 @@ class Layout:
         for field in fields(self):
             if field.name.endswith("_port"):
                 yield field.name, getattr(self, field.name)
+
+    def check_free(self, *names: str) -> None:
+        """Raises `StartFailed` if another process listens on one of these ports, naming the option that moves it."""
+        for name in names:
+            port = getattr(self, name)
+            try:
+                socket.create_server((self.address, port)).close()
+            except OSError as error:
+                option = f"--{name.replace('_', '-')}"
+                raise StartFailed(
+                    f"port {port} on {self.address} is taken ({error.strerror}); choose another with {option}"
+                ) from error
 
     def on_free_ports(self) -> "Layout":
         """The same cloud on ports that nobody uses now, so that several can run side by side."""

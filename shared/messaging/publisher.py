@@ -74,7 +74,8 @@ def _message(outgoing: Outgoing) -> "ServiceBusMessage":
     from azure.servicebus import ServiceBusMessage
 
     envelope = outgoing.envelope
-    properties: dict[str | bytes, Any] = {**envelope.properties(), ATTEMPT_PROPERTY: outgoing.attempt}
+    properties: dict[str | bytes, Any] = {ATTEMPT_PROPERTY: outgoing.attempt}
+    properties.update(envelope.properties())
     return ServiceBusMessage(
         envelope.data,
         message_id=envelope.id,

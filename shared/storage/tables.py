@@ -88,11 +88,13 @@ class Table:
         key_from: str | None = None,
         key_before: str | None = None,
         where: Mapping[str, Value] | None = None,
+        at_most: Mapping[str, int] | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[Row]:
         """Rows in key order, of one partition or of a range of partitions. Raises `Unavailable`.
 
-        Bounds are inclusive below and exclusive above; `where` compares properties for equality.
+        Bounds are inclusive below and exclusive above; `where` compares properties for equality, `at_most` for ≤
+        (rows without the property do not match).
         """
         conditions, parameters = [], dict[str, Any]()
         for column, operator, bound in (
@@ -102,8 +104,14 @@ class Table:
             ("RowKey", "ge", key_from),
             ("RowKey", "lt", key_before),
             *((name, "eq", value) for name, value in (where or {}).items()),
+            *((name, "le", value) for name, value in (at_most or {}).items()),
         ):
-            if bound is not None:
+            if bound is None:
+                continue
+            if isinstance(bound, int) and not isinstance(bound, bool):
+                # All whole numbers are stored as 64 bits; the SDK's parameters would compare with 32.
+                conditions.append(f"{column} {operator} {bound}L")
+            else:
                 parameters[f"p{len(parameters)}"] = bound
                 conditions.append(f"{column} {operator} @p{len(parameters) - 1}")
         with _errors():

@@ -1,0 +1,148 @@
+"""The services of the local cloud, each a process of its own: storage, broker, IoT Hub and Functions host.
+
+Separate processes, so that one can be killed without the others, as in the cloud.
+"""
+
+import asyncio
+import shutil
+import tomllib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from azure.core.exceptions import ResourceExistsError
+from azure.data.tables.aio import TableServiceClient
+from azure.storage.blob.aio import BlobServiceClient
+
+from localcloud.layout import Layout, StartFailed
+from localcloud.pki import ensure_pki
+from localcloud.processes import Child, child_environment, python_module
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = Path(__file__).with_name("cloud.toml")
+AZURITE = Path(__file__).with_name("node_modules") / "azurite" / "dist" / "src" / "azurite.js"
+
+
+class LocalCloud:
+    """A running local cloud; its services can be stopped, killed and started again one by one."""
+
+    def __init__(self, layout: Layout, *, in_memory: bool = True, settings: dict[str, str] | None = None) -> None:
+        self.layout = layout
+        self.in_memory = in_memory
+        self.settings = settings or {}
+        self.children: dict[str, Child] = {}
+
+    async def start_storage(self) -> None:
+        """Azurite, with the tables and containers of `cloud.toml`."""
+        layout = self.layout
+        layout.check_free("blob_port", "queue_port", "table_port")
+        node = shutil.which("node")
+        if node is None or not AZURITE.exists():
+            raise StartFailed("Azurite is not installed; `make setup` does it (Node 20 or newer is needed)")
+        command = [node, str(AZURITE), "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
+        for kind, port in (("blob", layout.blob_port), ("queue", layout.queue_port), ("table", layout.table_port)):
+            command += [f"--{kind}Host", layout.address, f"--{kind}Port", str(port)]
+        if self.in_memory:
+            command.append("--inMemoryPersistence")
+        else:
+            command += ["--location", str(layout.directory / "storage")]
+        child = await self._start("storage", command)
+        for port in (layout.blob_port, layout.queue_port, layout.table_port):
+            await child.until_listening(layout.address, port)
+        await _provision(layout)
+
+    async def start_broker(self) -> None:
+        layout = self.layout
+        arguments = ("--address", layout.address, "--port", str(layout.amqp_port), "--config", str(CONFIG))
+        child = await self._start("broker", python_module("localcloud.broker", *arguments))
+        await child.until_ready()
+
+    async def start_iothub(self) -> None:
+        layout = self.layout
+        ensure_pki(layout.pki, [layout.hostname, layout.address])
+        command = python_module(
+            "localcloud.iothub",
+            *("--address", layout.address),
+            *("--hostname", layout.hostname),
+            *("--mqtt-port", str(layout.mqtt_port)),
+            *("--rest-port", str(layout.hub_rest_port)),
+            *("--pki", str(layout.pki)),
+            *("--event-hubs", layout.amqp_connection),
+            *("--config", str(CONFIG)),
+        )
+        child = await self._start("iothub", command)
+        await child.until_ready()
+
+    async def start_host(self) -> None:
+        layout = self.layout
+        arguments = ("--app-root", str(ROOT), "--address", layout.address, "--port", str(layout.functions_port))
+        child = await self._start("host", python_module("localcloud.host", *arguments))
+        await child.until_ready()
+
+    async def stop(self) -> None:
+        """Stops everything, last started first."""
+        while self.children:
+            _, child = self.children.popitem()
+            await child.stop()
+
+    async def _start(self, name: str, command: Sequence[str]) -> Child:
+        environment = child_environment(**app_settings(self.layout), **self.settings)
+        log = self.layout.directory / "logs" / f"{name}.log"
+        child = await Child.start(name, command, log=log, environment=environment)
+        self.children[name] = child
+        return child
+
+
+@asynccontextmanager
+async def running(
+    layout: Layout, *, in_memory: bool = True, host: bool = True, settings: dict[str, str] | None = None
+) -> AsyncIterator[LocalCloud]:
+    """The whole local cloud for the length of the block. Raises `StartFailed`, naming the service and why."""
+    cloud = LocalCloud(layout, in_memory=in_memory, settings=settings)
+    try:
+        storage = asyncio.create_task(cloud.start_storage())
+        try:
+            await cloud.start_broker()
+            await cloud.start_iothub()
+        finally:
+            await storage
+        if host:
+            await cloud.start_host()
+        yield cloud
+    finally:
+        await cloud.stop()
+
+
+def app_settings(layout: Layout) -> dict[str, str]:
+    """The app settings that make the deployed code run against this local cloud."""
+    return {
+        "AzureWebJobsStorage": layout.storage_connection,
+        "StateStorage": layout.storage_connection,
+        "ServiceBus": layout.amqp_connection,
+        "VehicleEvents": layout.amqp_connection,
+        "IoTHub": layout.iothub_service_connection,
+        "SSL_CERT_FILE": str(layout.pki / "ca-bundle.pem"),
+        "ISSUING_CA_CERTIFICATE_FILE": str(layout.pki / "issuing.pem"),
+        "ISSUING_CA_KEY_FILE": str(layout.pki / "issuing.key"),
+        "SMTP_HOST": layout.address,
+        "SMTP_PORT": str(layout.smtp_port),
+        "SMTP_SECURITY": "none",
+        "MAIL_SENDER": "cars@example.com",
+        "TRIP_SWEEP_SCHEDULE": "0 * * * * *",
+        "CERTIFICATE_SCAN_SCHEDULE": "0 0 * * * *",
+        "PYTHON_ENABLE_INIT_INDEXING": "1",
+    }
+
+
+async def _provision(layout: Layout) -> None:
+    """Creates tables and containers, which infrastructure code does in Azure."""
+    declared = tomllib.loads(CONFIG.read_text())["storage"]
+    async with TableServiceClient.from_connection_string(layout.storage_connection) as tables:
+        for name in declared["tables"]:
+            await tables.create_table_if_not_exists(name)
+    async with BlobServiceClient.from_connection_string(layout.storage_connection) as blobs:
+        for name in declared["containers"]:
+            try:
+                await blobs.create_container(name)
+            except ResourceExistsError:
+                continue
