@@ -1,16 +1,10 @@
-"""Vehicles: pseudonymous ids, and the registry that knows what each one is.
-
-A VIN is personal data (CJEU C-319/22); it lives in the registry row and nowhere else.
-"""
+"""Vehicles: pseudonymous ids, what a vehicle is, and how the fleet is divided into shards."""
 
 import re
 import zlib
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from shared import settings
 from shared.errors import Rejected
-from shared.storage.tables import Row, Table, upsert
 
 SHARDS = 4096
 # Of the characters that IoT Hub allows in a device id, those that are also safe in table keys and topics.
@@ -67,40 +61,3 @@ class Vehicle:
     @property
     def shard(self) -> str:
         return shard(self.vehicle_id)
-
-
-async def register(vehicle: Vehicle) -> None:
-    """Adds or replaces the vehicle. Raises `Rejected` for an impossible id, `Unavailable`."""
-    check_vehicle_id(vehicle.vehicle_id)
-    row = Row(
-        vehicle.shard,
-        vehicle.vehicle_id,
-        {"brand": vehicle.brand, "model": vehicle.model, "market": vehicle.market, "vin": vehicle.vin},
-    )
-    await Table(settings.VEHICLES_TABLE).commit([upsert(row)])
-
-
-async def find(vehicle_id: str) -> Vehicle | None:
-    """The vehicle, or None if it is not registered. Raises `Unavailable`."""
-    row = await Table(settings.VEHICLES_TABLE).get(shard(vehicle_id), vehicle_id)
-    return None if row is None else _vehicle(row)
-
-
-async def of_model(part: ShardRange, *, brand: str, model: str) -> AsyncIterator[Vehicle]:
-    """The vehicles of a brand and model in one part of the fleet, in shard order. Raises `Unavailable`."""
-    rows = Table(settings.VEHICLES_TABLE).query(
-        partition_from=part.first, partition_before=part.before, where={"brand": brand, "model": model}
-    )
-    async for row in rows:
-        yield _vehicle(row)
-
-
-def _vehicle(row: Row) -> Vehicle:
-    vin = row.values.get("vin")
-    return Vehicle(
-        vehicle_id=row.key,
-        brand=str(row.values["brand"]),
-        model=str(row.values["model"]),
-        market=str(row.values["market"]),
-        vin=None if vin is None else str(vin),
-    )

@@ -109,6 +109,16 @@ class RotateCertificates(Message, frozen=True, kw_only=True):
     """`certificate-commands`: offer a rotation to what is due, now rather than at the next timer."""
 
 
+class EnrolCertificate(Message, frozen=True, kw_only=True):
+    """`certificate-commands`: the vehicle left the factory or the workshop with this certificate (PEM).
+
+    Of several for one vehicle the one that was sent last holds; the same again changes nothing.
+    """
+
+    vehicle_id: str
+    certificate: str
+
+
 class SetRecipient(Message, frozen=True, kw_only=True):
     """`notification-commands`: who is told about a vehicle, how and in which language.
 
@@ -159,7 +169,7 @@ def decode(envelope: Envelope, *accepted: type[MessageT]) -> MessageT:
         if kind.__name__ == envelope.type:
             try:
                 return msgspec.json.decode(envelope.data, type=kind)
-            except (msgspec.MsgspecError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:  # msgspec's own errors and bytes that are no UTF-8
                 raise Rejected("bad-data", f"{envelope.type}: {error}") from error
     known = ", ".join(kind.__name__ for kind in accepted)
     raise Rejected("unknown-type", f"{envelope.type!r} is not understood here; known: {known}")

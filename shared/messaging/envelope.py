@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from shared.clock import from_epoch_ms, to_epoch_ms
+from shared.clock import from_epoch_ms
 from shared.errors import Rejected
 
 PREFIXES = ("cloudEvents:", "cloudEvents_")
@@ -30,14 +30,14 @@ class Envelope:
     subject: str | None = None
     traceparent: str | None = None
 
-    def properties(self) -> dict[str, str | int]:
-        """The AMQP application properties that carry the attributes; times are epoch milliseconds."""
-        attributes: dict[str, str | int | None] = {
+    def properties(self) -> dict[str, str]:
+        """The AMQP application properties that carry the attributes; the time in its text form (RFC 3339)."""
+        attributes = {
             "specversion": SPEC_VERSION,
             "id": self.id,
             "type": self.type,
             "source": self.source,
-            "time": to_epoch_ms(self.time),
+            "time": self.time.isoformat(timespec="milliseconds"),
             "subject": self.subject,
             "traceparent": self.traceparent,
         }

@@ -1,0 +1,66 @@
+"""The local cloud, up until it is interrupted: with the host, or without it for Azure Functions Core Tools."""
+
+import asyncio
+import signal
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from localcloud.layout import Layout
+from localcloud.mail import MailSink
+from localcloud.processes import Child
+from localcloud.services import running
+
+
+async def up(layout: Layout, *, host: bool) -> int:
+    """Runs until SIGINT or SIGTERM; returns the exit code. State in storage outlives it, in `layout.directory`."""
+    console = Console()
+    layout.check_free("smtp_port")
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    with MailSink(layout.address, layout.smtp_port, layout.directory / "mail"), console.status("Starting …"):
+        async with running(layout, in_memory=False, host=host) as cloud:
+            console.print(_endpoints(layout, host=host))
+            console.print(_advice(layout, host=host))
+            watch = asyncio.create_task(_until_one_ends(cloud.children.values()))
+            done, _ = await asyncio.wait(
+                {watch, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED
+            )
+            if watch in done:
+                console.print(f"[red]{watch.result()} ended unexpectedly; its log is in {layout.directory / 'logs'}")
+            watch.cancel()
+            return 1 if watch in done else 0
+
+
+async def _until_one_ends(children: Iterable[Child]) -> str:
+    while True:
+        for child in children:
+            if not child.running:
+                return child.name
+        await asyncio.sleep(1)
+
+
+def _endpoints(layout: Layout, *, host: bool) -> Table:
+    table = Table(title="The local cloud is up", title_justify="left")
+    table.add_column("service")
+    table.add_column("where")
+    table.add_row("Service Bus and Event Hubs", f"amqp://{layout.hostname}:{layout.amqp_port}")
+    table.add_row("IoT Hub for vehicles", f"mqtts://{layout.hostname}:{layout.mqtt_port}")
+    table.add_row("IoT Hub for services", f"https://{layout.hostname}:{layout.hub_rest_port}")
+    for name, port in (("Blob", layout.blob_port), ("Queue", layout.queue_port), ("Table", layout.table_port)):
+        table.add_row(f"{name} storage", f"http://{layout.address}:{port}")
+    table.add_row("SMTP", f"{layout.address}:{layout.smtp_port} → {layout.directory / 'mail'}")
+    if host:
+        table.add_row("Functions host", f"http://{layout.hostname}:{layout.functions_port}")
+    return table
+
+
+def _advice(layout: Layout, *, host: bool) -> str:
+    stop = "Ctrl-C stops everything; logs are in " + str(layout.directory / "logs")
+    if host:
+        return stop
+    return (
+        "Copy local.settings.example.json to local.settings.json, then run `func start` in another terminal.\n" + stop
+    )

@@ -1,0 +1,125 @@
+"""Table Storage through the one wrapper, against Azurite."""
+
+from uuid import uuid4
+
+import pytest
+
+from localcloud.services import LocalCloud
+from shared import connections
+from shared.errors import Conflict, Unavailable
+from shared.settings import TRIPS_TABLE
+from shared.storage.tables import Row, Table, Value, Write, delete, insert, replace, upsert
+
+VALUES: dict[str, Value | None] = {
+    "text": "ä",
+    "small": 1,
+    "large": 2**40,
+    "part": 0.1,
+    "flag": True,
+    "raw": b"\x00\xff",
+}
+
+
+@pytest.fixture
+def table(local_services: LocalCloud) -> Table:
+    """Tests share the table and keep to partitions of their own."""
+    assert local_services
+    return Table(TRIPS_TABLE)
+
+
+@pytest.fixture
+def partition() -> str:
+    return uuid4().hex
+
+
+async def _written(table: Table, partition: str, key: str = "a") -> Row:
+    await table.commit([upsert(Row(partition, key, VALUES))])
+    row = await table.get(partition, key)
+    assert row
+    return row
+
+
+async def test_a_row_is_read_as_it_was_written(table: Table, partition: str) -> None:
+    row = await _written(table, partition)
+    assert row.values == VALUES
+    assert row.etag
+
+
+async def test_a_value_of_none_is_absent(table: Table, partition: str) -> None:
+    await table.commit([insert(Row(partition, "a", {"x": None, "y": 1}))])
+    row = await table.get(partition, "a")
+    assert row
+    assert row.values == {"y": 1}
+
+
+async def test_what_is_not_there_is_none(table: Table, partition: str) -> None:
+    assert await table.get(partition, "a") is None
+
+
+async def test_the_new_etag_fences_the_next_replacement(table: Table, partition: str) -> None:
+    row = await _written(table, partition)
+    (etag,) = await table.commit([replace(Row(partition, "a", {"x": 1}, row.etag))])
+    await table.commit([replace(Row(partition, "a", {"x": 2}, etag))])
+    with pytest.raises(Conflict):
+        await table.commit([replace(Row(partition, "a", {"x": 3}, etag))])
+
+
+@pytest.mark.parametrize("kind", ["insert", "replace", "delete", "delete-gone"])
+async def test_a_conflict_leaves_the_whole_transaction_undone(table: Table, partition: str, kind: str) -> None:
+    old = await _written(table, partition)
+    await table.commit([upsert(Row(partition, "a", {"x": 1}))])
+    conflicting: dict[str, Write] = {
+        "insert": insert(Row(partition, "a", {})),
+        "replace": replace(old),
+        "delete": delete(old),
+        "delete-gone": delete(Row(partition, "gone")),
+    }
+    with pytest.raises(Conflict):
+        await table.commit([upsert(Row(partition, "b", {"x": 1})), conflicting[kind]])
+    assert await table.get(partition, "b") is None
+
+
+async def test_an_unfenced_replacement_is_a_bug(table: Table, partition: str) -> None:
+    with pytest.raises(ValueError, match="fenced"):
+        await table.commit([replace(Row(partition, "a", {}))])
+
+
+async def test_rows_are_read_by_key_range_in_order(table: Table, partition: str) -> None:
+    await table.commit([upsert(Row(partition, key, {})) for key in ("c", "a", "d", "b", "c|1")])
+    rows = table.query(partition, key_from="b", key_before="d")
+    assert [row.key async for row in rows] == ["b", "c", "c|1"]
+    assert [row.key async for row in table.query(partition, limit=2)] == ["a", "b"]
+
+
+async def test_rows_are_read_over_a_range_of_partitions(table: Table, partition: str) -> None:
+    for suffix in ("1", "2", "3"):
+        await table.commit([upsert(Row(partition + suffix, suffix, {"kind": "x"}))])
+    rows = table.query(partition_from=partition + "1", partition_before=partition + "3", where={"kind": "x"})
+    assert [row.key async for row in rows] == ["1", "2"]
+
+
+async def test_whole_numbers_are_compared_as_they_are_stored(table: Table, partition: str) -> None:
+    """Small and large ones alike, zero and one included, which the SDK takes for booleans."""
+    await table.commit([upsert(Row(partition, str(number), {"n": number})) for number in (0, 1, 2, 2**40)])
+    await table.commit([upsert(Row(partition, "none", {}))])
+    for number in (0, 1, 2, 2**40):
+        assert [row.key async for row in table.query(partition, where={"n": number})] == [str(number)]
+    assert [row.key async for row in table.query(partition, at_most={"n": 2})] == ["0", "1", "2"]
+
+
+async def test_text_in_a_filter_is_no_code(table: Table, partition: str) -> None:
+    odd = "it's' or PartitionKey ne '"
+    await table.commit([upsert(Row(partition, "a", {"x": odd})), upsert(Row(partition, "b", {"x": "y"}))])
+    assert [row.key async for row in table.query(partition, where={"x": odd})] == ["a"]
+
+
+async def test_storage_that_is_away_is_unavailable(local_services: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    from azure.data.tables.aio import TableServiceClient
+
+    away = local_services.layout.storage_connection.replace(str(local_services.layout.table_port), "9")
+    async with TableServiceClient.from_connection_string(away, retry_total=0) as client:
+        monkeypatch.setattr(connections, "tables", lambda: client)
+        with pytest.raises(Unavailable):
+            await Table(TRIPS_TABLE).get("a", "b")
+        with pytest.raises(Unavailable):
+            await Table(TRIPS_TABLE).commit([upsert(Row("a", "b", {}))])
