@@ -52,6 +52,11 @@ class Child:
     def running(self) -> bool:
         return self._process.returncode is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs; a negative one is the signal that ended it."""
+        return self._process.returncode
+
     async def until_ready(self, timeout_s: float = 60.0) -> None:
         """Waits for the line `ready {…}` and keeps what it says. Raises `StartFailed`."""
         assert self._process.stdout

@@ -73,9 +73,13 @@ def service_bus() -> "ServiceBusClient":
 
 @cache
 def http() -> "ClientSession":
-    from aiohttp import ClientSession, ClientTimeout
+    import ssl
 
-    return _track(ClientSession(timeout=ClientTimeout(total=60)))
+    from aiohttp import ClientSession, ClientTimeout, TCPConnector
+
+    # aiohttp makes its own context when it is imported, and would not see roots that are named by SSL_CERT_FILE later.
+    connector = TCPConnector(ssl=ssl.create_default_context())
+    return _track(ClientSession(connector=connector, timeout=ClientTimeout(total=60)))
 
 
 _FACTORIES: tuple[Any, ...] = (credential, tables, blobs, service_bus, http)

@@ -39,13 +39,27 @@ class MethodAnswer:
     payload: Any
 
 
-async def set_desired(vehicle_id: str, properties: Mapping[str, Any]) -> None:
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """The desired properties of a twin; the etag fences a change of them."""
+
+    properties: Mapping[str, Any]
+    etag: str
+
+
+async def set_desired(vehicle_id: str, properties: Mapping[str, Any], *, if_match: str | None = None) -> None:
     """Merges these desired properties into the vehicle's twin; null removes one.
 
-    Doing it again has no other effect than a new version. Raises `Rejected` if the hub does not know the vehicle,
-    `Unavailable`.
+    Doing it again has no other effect than a new version. Raises `Conflict` if the twin is not the one that
+    `if_match`, an etag, stands for; `Rejected` if the hub does not know the vehicle; `Unavailable`.
     """
-    await _call("PATCH", f"/twins/{quote(vehicle_id)}", {"properties": {"desired": properties}})
+    await _call("PATCH", f"/twins/{quote(vehicle_id)}", {"properties": {"desired": properties}}, if_match=if_match)
+
+
+async def desired(vehicle_id: str) -> Desired:
+    """The desired properties that stand in the vehicle's twin. Raises as `set_desired`."""
+    twin = await _call("GET", f"/twins/{quote(vehicle_id)}")
+    return Desired(twin["properties"]["desired"], twin["etag"])
 
 
 async def reported(vehicle_id: str) -> dict[str, Any]:

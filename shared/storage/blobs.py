@@ -32,6 +32,18 @@ async def get(container: str, name: str) -> bytes | None:
             return None
 
 
+async def size(container: str, name: str) -> int | None:
+    """The blob's size in bytes without reading it, or None if there is none. Raises `Unavailable`."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    with _errors():
+        try:
+            properties = await connections.blobs().get_blob_client(container, name).get_blob_properties()
+        except ResourceNotFoundError:
+            return None
+        return properties.size
+
+
 async def download_url(container: str, name: str, *, now: datetime, valid_s: int) -> str:
     """A link that reads this one blob until `now` + `valid_s`. Raises `Unavailable`.
 

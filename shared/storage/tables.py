@@ -89,12 +89,13 @@ class Table:
         key_before: str | None = None,
         where: Mapping[str, Value] | None = None,
         at_most: Mapping[str, int] | None = None,
+        at_least: Mapping[str, int] | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[Row]:
         """Rows in key order, of one partition or of a range of partitions. Raises `Unavailable`.
 
         Bounds are inclusive below and exclusive above; `where` compares properties for equality, `at_most` for ≤
-        (rows without the property do not match).
+        and `at_least` for ≥ (rows without the property do not match).
         """
         conditions, parameters = [], dict[str, Any]()
         for column, operator, bound in (
@@ -105,6 +106,7 @@ class Table:
             ("RowKey", "lt", key_before),
             *((name, "eq", value) for name, value in (where or {}).items()),
             *((name, "le", value) for name, value in (at_most or {}).items()),
+            *((name, "ge", value) for name, value in (at_least or {}).items()),
         ):
             if bound is None:
                 continue

@@ -1,0 +1,115 @@
+"""Who is told what, and how: the rules, without asking anyone.
+
+| category   | e-mail   | in the car | may be muted |
+|------------|----------|------------|--------------|
+| `trip`     | for 24 h | no         | yes          |
+| `update`   | for 3 d  | for 1 h    | yes          |
+| `security` | for 3 h  | no         | no           |
+
+A trip's summary in the car would distract from the next trip. A theft alarm in the car would be read by the thief. The
+hours say how long a message is of use, counted from when the cloud came to know what it tells;
+after that it is not sent any more.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from functions.notifications.alerts import TheftAlarm
+from shared.identity.vehicle import check_vehicle_id
+from shared.messaging.contracts import TripCompleted, UpdateAvailable
+
+Facts = TripCompleted | UpdateAvailable | TheftAlarm
+
+
+class Category(StrEnum):
+    """What a notification is about, as people choose by it."""
+
+    TRIP = "trip"
+    UPDATE = "update"
+    SECURITY = "security"
+
+
+class Channel(StrEnum):
+    """A way to a person."""
+
+    EMAIL = "email"
+    IN_CAR = "in_car"
+
+
+MUTABLE = frozenset({Category.TRIP, Category.UPDATE})
+OF_USE_FOR: Mapping[Category, Mapping[Channel, timedelta]] = {
+    Category.TRIP: {Channel.EMAIL: timedelta(hours=24)},
+    Category.UPDATE: {Channel.EMAIL: timedelta(days=3), Channel.IN_CAR: timedelta(hours=1)},
+    Category.SECURITY: {Channel.EMAIL: timedelta(hours=3)},
+}
+
+
+class Recipient(msgspec.Struct, frozen=True, kw_only=True):
+    """A person who is told about a vehicle, as set by the command that was sent at `set_at_ms`."""
+
+    vehicle_id: str
+    recipient_id: str
+    name: str
+    email: str | None
+    language: str
+    time_zone: str
+    in_car: bool
+    muted: tuple[Category, ...]
+    set_at_ms: int
+
+    def takes(self, category: Category, channel: Channel) -> bool:
+        """Whether the person can be reached and wants to be, by this channel and about this."""
+        if channel not in OF_USE_FOR[category] or (category in self.muted and category in MUTABLE):
+            return False
+        return self.in_car if channel is Channel.IN_CAR else self.email is not None
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to be told since `known_at`. The id is the same whenever the same thing is heard again."""
+
+    notification_id: str
+    vehicle_id: str
+    category: Category
+    facts: Facts
+    known_at: datetime
+
+    def expires_at(self, channel: Channel) -> datetime:
+        """From when on it is of no use by this channel."""
+        return self.known_at + OF_USE_FOR[self.category][channel]
+
+
+def notification(vehicle_id: str, facts: Facts, known_at: datetime) -> Notification:
+    """The notification of these facts. Raises `Rejected` if there cannot be such a vehicle."""
+    match facts:
+        case TripCompleted(trip_id=key):
+            category = Category.TRIP
+        case UpdateAvailable(campaign_id=key):
+            category = Category.UPDATE
+        case TheftAlarm(alarm_id=key):
+            category = Category.SECURITY
+    # Hashed, because the key is chosen by others and need not fit into a table key.
+    digest = hashlib.sha256(f"{check_vehicle_id(vehicle_id)}|{key}".encode()).hexdigest()[:32]
+    return Notification(
+        notification_id=f"{category}-{digest}",
+        vehicle_id=vehicle_id,
+        category=category,
+        facts=facts,
+        known_at=known_at,
+    )
+
+
+def decide(category: Category, recipients: Iterable[Recipient]) -> list[tuple[Recipient, Channel]]:
+    """Who of a vehicle's recipients is told, by which channels; by a channel each person at most once.
+
+    A vehicle has one screen, so it shows a message once, in the language of the first who wants it there, by id.
+    """
+    in_order = sorted(recipients, key=lambda recipient: recipient.recipient_id)
+    chosen = list[tuple[Recipient, Channel]]()
+    for channel in OF_USE_FOR[category]:
+        takers = [(recipient, channel) for recipient in in_order if recipient.takes(category, channel)]
+        chosen += takers[:1] if channel is Channel.IN_CAR else takers
+    return chosen

@@ -1,0 +1,311 @@
+"""Where trips are kept: the state of each vehicle beside its messages, and finished trips by vehicle.
+
+The state's partition is that of the Event Hub and a sub-shard, so that a batch, which comes from one partition of the
+hub, is written in few transactions. It holds, by row key:
+
+- `{vehicle}` the state, `{vehicle}|{boot}|{sequence}` its messages,
+- `~alarm|{time}|{vehicle}` when the sweep has to look at a vehicle: one row for each that has something due,
+- `~clock` up to which arrival the partition was taken in, `~watch` what the sweep saw of that,
+- `~trip|{trip}` and `~outbox|{message}` what has to be carried to the table of trips and to other jobs.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from functions.trips import agenda, compact, vehicle_trips
+from functions.trips.agenda import Watch
+from functions.trips.messages import trip_event
+from functions.trips.progress import Announcement
+from functions.trips.telemetry import Telemetry
+from functions.trips.vehicle_trips import VehicleTrips
+from shared import settings
+from shared.errors import Conflict
+from shared.identity.vehicle import checksum
+from shared.messaging import outbox
+from shared.messaging.publisher import Outgoing
+from shared.storage.tables import MAX_TRANSACTION_ENTITIES, Row, Table, Write, delete, insert, replace, upsert
+
+SUB_SHARDS = 2
+WARM_LIMIT = 20_000  # vehicles that an instance keeps in memory
+CONCURRENT_READS = 16
+MAX_TRANSACTION_BYTES = 3_500_000  # the service takes 4 MiB
+
+_PARTITIONS = "~partitions"  # lists the other partitions
+_CLOCK, _WATCH, _ALARM, _TRIP = "~clock", "~watch", "~alarm|", "~trip|"
+_LAST_MS = 9_999_999_999_999  # inverts a timestamp, so that the newest trip comes first
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A state as it was read or written; without an etag it is that of a vehicle never heard of."""
+
+    state: VehicleTrips
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A new state of a vehicle, and the messages and announcements that belong to it."""
+
+    vehicle_id: str
+    before: Stored
+    state: VehicleTrips
+    messages: Sequence[Telemetry] = ()
+    announcements: Sequence[Announcement] = ()
+
+
+@dataclass(slots=True)
+class _Transaction:
+    writes: list[Write] = field(default_factory=list)
+    size: int = 0
+    changes: list[tuple[Change, int]] = field(default_factory=list)  # with the place of the state's write
+
+
+def partition_of(hub_partition: str, vehicle_id: str) -> str:
+    """The partition of a vehicle whose messages come from this partition of the Event Hub."""
+    return f"{hub_partition}-{checksum(vehicle_id) % SUB_SHARDS}"
+
+
+class Store:
+    """The tables of this job, and the states that this instance keeps warm: valid as long as their etags match."""
+
+    def __init__(self) -> None:
+        self._table = Table(settings.OPEN_TRIPS_TABLE)
+        self._warm = dict[tuple[str, str], Stored]()
+        self._listed = set[str]()
+        self._flushed = set[str]()
+
+    # --- partitions
+
+    async def list_partition(self, partition: str) -> None:
+        """Makes the partition known to `partitions`. Raises `Unavailable`."""
+        if partition not in self._listed:
+            await self._table.commit([upsert(Row(_PARTITIONS, partition))])
+            self._listed.add(partition)
+
+    async def partitions(self) -> list[str]:
+        """All partitions that hold vehicles. Raises `Unavailable`."""
+        return [row.key async for row in self._table.query(_PARTITIONS)]
+
+    async def partitions_of(self, vehicle_id: str) -> list[str]:
+        """Where the vehicle has a state: one partition, unless the Event Hub was divided anew. Raises `Unavailable`."""
+        possible = [name for name in await self.partitions() if name == partition_of(name.rpartition("-")[0], vehicle_id)]
+        rows = await asyncio.gather(*(self._table.get(name, vehicle_id) for name in possible))
+        return [row.partition for row in rows if row is not None]
+
+    async def watch(self, partition: str, now_ms: int) -> int:
+        """The time up to which everything that arrived in the partition was taken in. Raises `Unavailable`."""
+        clock, seen = await asyncio.gather(self._table.get(partition, _CLOCK), self._table.get(partition, _WATCH))
+        before = None if seen is None else Watch(*(_int(seen, name) for name in Watch.__slots__))
+        watch = agenda.watch(before, 0 if clock is None else _int(clock, "arrived_ms"), now_ms)
+        values = {name: getattr(watch, name) for name in Watch.__slots__}
+        await self._table.commit([upsert(Row(partition, _WATCH, values))])
+        return min(watch.time_ms, now_ms)
+
+    async def rung(self, partition: str, time_ms: int, limit: int) -> list[str]:
+        """The vehicles whose alarm has rung, the earliest first. Raises `Unavailable`."""
+        rows = self._table.query(partition, key_from=_ALARM, key_before=_alarm(time_ms + 1, ""), limit=limit)
+        return [row.key.rpartition("|")[2] async for row in rows]
+
+    # --- states
+
+    async def load(self, partition: str, vehicle_ids: Iterable[str]) -> dict[str, Stored]:
+        """The vehicles' states, from memory where they are warm. Raises `Unavailable`."""
+        turn = asyncio.Semaphore(CONCURRENT_READS)
+
+        async def read(vehicle_id: str) -> Stored:
+            async with turn:
+                row = await self._table.get(partition, vehicle_id)
+            if row is None:
+                return Stored(VehicleTrips())
+            stored = Stored(vehicle_trips.decode(_bytes(row, "state")), row.etag)
+            self._keep(partition, vehicle_id, stored)
+            return stored
+
+        ids = list(vehicle_ids)
+        cold = [vehicle_id for vehicle_id in ids if (partition, vehicle_id) not in self._warm]
+        found = {vehicle_id: self._warm[partition, vehicle_id] for vehicle_id in ids if vehicle_id not in cold}
+        found.update(zip(cold, await asyncio.gather(*map(read, cold)), strict=True))
+        return found
+
+    def forget(self, partition: str, vehicle_id: str) -> None:
+        """Reads the state from the table next time."""
+        self._warm.pop((partition, vehicle_id), None)
+
+    async def save(
+        self, partition: str, changes: Sequence[Change], now_ms: int, arrived_ms: int | None = None
+    ) -> list[str]:
+        """Writes the changes, each as a whole, and returns the vehicles that someone else changed before.
+
+        `arrived_ms` is up to which arrival the partition is taken in by this. Raises `Unavailable`.
+        """
+        lost = list[str]()
+        for transaction in _transactions(partition, changes, now_ms, arrived_ms):
+            # Until the commit is known to have succeeded, nothing is known of these states and outgoing messages.
+            for change, _ in transaction.changes:
+                self.forget(partition, change.vehicle_id)
+                if change.announcements:
+                    self._flushed.discard(partition)
+            try:
+                etags = await self._table.commit(transaction.writes)
+            except Conflict:
+                lost.extend(change.vehicle_id for change, _ in transaction.changes)
+                continue
+            for change, place in transaction.changes:
+                self._keep(partition, change.vehicle_id, Stored(change.state, etags[place]))
+        return lost
+
+    def _keep(self, partition: str, vehicle_id: str, stored: Stored) -> None:
+        self._warm[partition, vehicle_id] = stored
+        while len(self._warm) > WARM_LIMIT:
+            del self._warm[next(iter(self._warm))]
+
+    # --- messages
+
+    async def messages(self, partition: str, vehicle_id: str, from_ms: int) -> list[Telemetry]:
+        """The vehicle's messages with a sample at or after `from_ms`. Raises `Unavailable`."""
+        rows = self._table.query(partition, **_messages_of(vehicle_id), at_least={"last_ms": from_ms})
+        return [_message(row) async for row in rows]
+
+    async def remove_messages(self, partition: str, vehicle_id: str, until_ms: int, limit: int) -> bool | None:
+        """Removes messages without a sample after `until_ms`.
+
+        Returns whether there are later ones, or None if `limit` was reached before. Raises `Unavailable`, `Conflict`.
+        """
+        of_vehicle = _messages_of(vehicle_id)
+        query = self._table.query(partition, **of_vehicle, at_most={"last_ms": until_ms}, limit=limit)
+        old = [delete(Row(partition, row.key)) async for row in query]
+        for start in range(0, len(old), MAX_TRANSACTION_ENTITIES):
+            await self._table.commit(old[start : start + MAX_TRANSACTION_ENTITIES])
+        if len(old) == limit:
+            return None
+        return bool([row async for row in self._table.query(partition, **of_vehicle, limit=1)])
+
+    # --- outgoing
+
+    def may_hold_outgoing(self, partition: str) -> bool:
+        """Whether announcements may wait there: after a failure, or of an instance that was here before."""
+        return partition not in self._flushed
+
+    async def flush(self, partition: str) -> None:
+        """Carries what waits in the partition to the table of trips and to other jobs. Raises `Unavailable`."""
+        waiting = [row async for row in self._table.query(partition, key_from=_TRIP, key_before=_TRIP + "\uffff")]
+        for row in waiting:
+            await _carry(row)
+        for row in waiting:
+            try:
+                await self._table.commit([delete(row)])
+            except Conflict:
+                continue  # carried by another instance as well, or followed by a newer revision
+        await outbox.flush(self._table, partition)
+        self._flushed.add(partition)
+
+
+def _transactions(
+    partition: str, changes: Sequence[Change], now_ms: int, arrived_ms: int | None
+) -> Iterable[_Transaction]:
+    current = _Transaction()
+    for change in changes:
+        writes = _writes(partition, change, now_ms)
+        size = sum(_size(write.row) for write in writes)
+        is_full = len(current.writes) + len(writes) >= MAX_TRANSACTION_ENTITIES
+        if current.writes and (is_full or current.size + size > MAX_TRANSACTION_BYTES):
+            yield _with_clock(current, partition, arrived_ms)
+            current = _Transaction()
+        current.changes.append((change, len(current.writes)))
+        current.writes.extend(writes)
+        current.size += size
+    if current.writes:
+        yield _with_clock(current, partition, arrived_ms)
+
+
+def _with_clock(transaction: _Transaction, partition: str, arrived_ms: int | None) -> _Transaction:
+    if arrived_ms is not None:
+        transaction.writes.append(upsert(Row(partition, _CLOCK, {"arrived_ms": arrived_ms})))
+    return transaction
+
+
+def _size(row: Row) -> int:
+    """About what the row takes in a transaction, where bytes travel as base64."""
+    values = row.values.values()
+    return 600 + sum(len(value) * (4 if isinstance(value, str) else 2) for value in values if isinstance(value, str | bytes))
+
+
+def _writes(partition: str, change: Change, now_ms: int) -> list[Write]:
+    """The state comes first."""
+    row = Row(partition, change.vehicle_id, {"state": vehicle_trips.encode(change.state)}, change.before.etag)
+    writes = [insert(row) if row.etag is None else replace(row)]
+    writes += [upsert(_message_row(partition, change.vehicle_id, message)) for message in change.messages]
+    alarm_ms, old_alarm_ms = change.state.alarm_ms, change.before.state.alarm_ms
+    if alarm_ms != old_alarm_ms:
+        if old_alarm_ms is not None:
+            writes.append(delete(Row(partition, _alarm(old_alarm_ms, change.vehicle_id))))
+        if alarm_ms is not None:
+            writes.append(upsert(Row(partition, _alarm(alarm_ms, change.vehicle_id))))
+    for announcement in change.announcements:
+        writes.append(upsert(_outgoing_trip(partition, change.vehicle_id, announcement)))
+        event = trip_event(change.vehicle_id, announcement, now_ms)
+        writes += outbox.rows(partition, [Outgoing(settings.DOMAIN_EVENTS, event)])
+    return writes
+
+
+def _alarm(moment_ms: int, vehicle_id: str) -> str:
+    return f"{_ALARM}{moment_ms:013d}|{vehicle_id}"
+
+
+def _messages_of(vehicle_id: str) -> dict[str, str]:
+    return {"key_from": f"{vehicle_id}|", "key_before": f"{vehicle_id}}}"}  # "}" follows "|"
+
+
+def _message_row(partition: str, vehicle_id: str, message: Telemetry) -> Row:
+    return Row(
+        partition,
+        f"{vehicle_id}|{message.boot}|{message.seq:010d}",
+        {
+            "last_ms": message.last_ms,
+            "arrived_ms": message.arrived_ms,
+            "samples": compact.pack(message.samples, message.dropped),
+        },
+    )
+
+
+def _message(row: Row) -> Telemetry:
+    _, boot, seq = row.key.split("|")
+    samples, dropped = compact.unpack(_bytes(row, "samples"))
+    return Telemetry(boot, int(seq), _int(row, "arrived_ms"), samples, dropped)
+
+
+def _outgoing_trip(partition: str, vehicle_id: str, announcement: Announcement) -> Row:
+    values: dict[str, str | int | float | None] = {
+        "vehicle_id": vehicle_id,
+        "started_at_ms": announcement.start_ms,
+        "revision": announcement.revision,
+    }
+    if announcement.summary is not None:
+        values |= msgspec.structs.asdict(announcement.summary)
+        values["dropped"] = msgspec.json.encode(announcement.summary.dropped).decode()
+    return Row(partition, _TRIP + announcement.trip_id, values)
+
+
+async def _carry(outgoing: Row) -> None:
+    """Brings the trip's row up to this revision, or removes it if there is no summary. Never goes back to an older."""
+    trips = Table(settings.TRIPS_TABLE)
+    vehicle_id, revision = str(outgoing.values["vehicle_id"]), _int(outgoing, "revision")
+    key = f"{_LAST_MS - _int(outgoing, 'started_at_ms'):013d}"
+    stored = await trips.get(vehicle_id, key) if revision > 1 else None
+    ...
+
+
+def _int(row: Row, name: str) -> int:
+    value = row.values[name]
+    assert isinstance(value, int)
+    return value
+
+
+def _bytes(row: Row, name: str) -> bytes:
+    value = row.values[name]
+    assert isinstance(value, bytes)
+    return value

@@ -1,0 +1,61 @@
+"""`python -m localcloud.broker`: Service Bus and Event Hubs on one port, until SIGTERM or SIGINT."""
+
+import argparse
+import asyncio
+import errno
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from localcloud.broker.config import BrokerConfig, load
+from localcloud.broker.server import serve
+from shared.errors import Misconfigured
+
+EXIT_MISCONFIGURED = 2
+EXIT_PORT_TAKEN = 3
+
+
+def main() -> int:
+    """The exit code: 0 after a stop, 2 for a bad configuration, 3 if the port is taken."""
+    parser = argparse.ArgumentParser(prog="python -m localcloud.broker", description=__doc__)
+    parser.add_argument("--address", default="127.0.0.1", help="where to listen (default %(default)s)")
+    parser.add_argument("--port", type=int, default=5672, help="0 takes a free one (default %(default)s)")
+    parser.add_argument(
+        "--config", type=Path, default=Path("localcloud/cloud.toml"), help="entities (default %(default)s)"
+    )
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="broker: %(levelname)s %(message)s")
+    try:
+        config = load(arguments.config)
+    except Misconfigured as error:
+        print(f"broker: {error}", file=sys.stderr)
+        return EXIT_MISCONFIGURED
+    try:
+        asyncio.run(_run(config, arguments.address, arguments.port))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        print(
+            f"broker: port {arguments.port} on {arguments.address} is taken; choose another with --port.",
+            file=sys.stderr,
+        )
+        return EXIT_PORT_TAKEN
+    return 0
+
+
+async def _run(config: BrokerConfig, address: str, port: int) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(config, address, port, stop, _announce)
+
+
+def _announce(port: int) -> None:
+    print(f"ready {json.dumps({'port': port})}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,259 @@
+"""A connection (OASIS AMQP 1.0, part 2, section 2.4, and part 5 for SASL): from the first bytes to the close."""
+
+import asyncio
+import logging
+import struct
+
+from localcloud.broker.amqp_types import Array, Malformed, Symbol, UByte, UInt
+from localcloud.broker.attach import Attachment
+from localcloud.broker.errors import (
+    CONNECTION_FORCED,
+    DECODE_ERROR,
+    FRAMING_ERROR,
+    HANDLE_IN_USE,
+    ILLEGAL_STATE,
+    INTERNAL_ERROR,
+    AmqpError,
+)
+from localcloud.broker.frame_writer import FrameWriter
+from localcloud.broker.frames import (
+    AMQP,
+    AMQP_PROTOCOL,
+    MAX_FRAME_BYTES,
+    MIN_MAX_FRAME_BYTES,
+    SASL,
+    SASL_PROTOCOL,
+    Frame,
+    FrameReader,
+    ProtocolHeader,
+    protocol_header,
+)
+from localcloud.broker.namespace import Namespace
+from localcloud.broker.performatives import (
+    ATTACH,
+    BEGIN,
+    CLOSE,
+    DETACH,
+    DISPOSITION,
+    END,
+    FLOW,
+    OPEN,
+    SASL_INIT,
+    SASL_MECHANISMS,
+    SASL_OUTCOME,
+    TRANSFER,
+    Attach,
+    Begin,
+    Detach,
+    Disposition,
+    Flow,
+    Open,
+    Transfer,
+    error_value,
+    parse_descriptor,
+    parse_performative,
+    performative,
+)
+from localcloud.broker.session import HANDLE_MAX, Session
+
+logger = logging.getLogger(__name__)
+
+HANDSHAKE_TIMEOUT_S = 10.0
+_MECHANISMS = ("MSSBCBS", "ANONYMOUS", "PLAIN", "EXTERNAL")
+_VERSION = b"\x01\x00\x00"
+
+
+class Connection(asyncio.Protocol):
+    def __init__(
+        self,
+        namespace: Namespace,
+        connections: "set[Connection]",
+        handshake_timeout_s: float = HANDSHAKE_TIMEOUT_S,
+    ) -> None:
+        """Adds itself to `connections` as long as it lives."""
+        self._namespace = namespace
+        self._connections = connections
+        self._handshake_timeout_s = handshake_timeout_s
+        self._reader = FrameReader()
+        self._writer: FrameWriter
+        self._handshake: asyncio.TimerHandle
+        self._sessions: dict[int, Session] = {}
+        self._choked = False
+        self._greeted = False
+        self._opened = False
+        self._closed = False
+        self.peer_max_frame_bytes = MIN_MAX_FRAME_BYTES
+
+    @property
+    def writable(self) -> bool:
+        """Whether the peer keeps up with what is sent to it."""
+        return not self._choked and not self._closed
+
+    # ---- asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        loop = asyncio.get_running_loop()
+        self._writer = FrameWriter(transport, loop)
+        self._handshake = loop.call_later(self._handshake_timeout_s, self._give_up_handshake)
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self._connections.discard(self)
+        self._end()
+
+    def pause_writing(self) -> None:
+        self._choked = True
+
+    def resume_writing(self) -> None:
+        self._choked = False
+        for session in list(self._sessions.values()):
+            session.pump()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for received in self._reader.feed(data):
+                if isinstance(received, ProtocolHeader):
+                    self._on_header(received)
+                else:
+                    self._on_frame(received)
+                if self._closed:
+                    return
+        except AmqpError as error:
+            self.close(error)
+        except (Malformed, struct.error) as error:
+            self.close(AmqpError(DECODE_ERROR, str(error)))
+        except Exception:
+            logger.exception("A frame could not be handled")
+            self.close(AmqpError(INTERNAL_ERROR, "The broker failed; its log says why."))
+
+    # ---- to the peer
+
+    def send(self, channel: int, body: bytes, payload: bytes = b"") -> None:
+        self._writer.send(channel, body, payload)
+
+    def close(self, error: AmqpError | None = None) -> None:
+        """Says why, and closes when all has been sent."""
+        if self._closed:
+            return
+        if not self._greeted:
+            self._hang_up()
+            return
+        if not self._opened:
+            self.send(0, _open())  # a close is understood only behind an open
+        self.send(0, performative(CLOSE, error_value(error) if error is not None else None))
+        self._end()
+
+    def _hang_up(self) -> None:
+        """Part 2, section 2.2: answers a peer of another protocol with the header of this one, and closes."""
+        self._writer.write(protocol_header(SASL_PROTOCOL))
+        self._end()
+
+    def _end(self) -> None:
+        self._closed = True
+        self._handshake.cancel()
+        self._writer.close()
+        for session in self._sessions.values():
+            session.close()
+        self._sessions.clear()
+
+    def _give_up_handshake(self) -> None:
+        self.close(AmqpError(CONNECTION_FORCED, f"No open within {self._handshake_timeout_s:g} seconds."))
+
+    # ---- from the peer
+
+    def _on_header(self, header: ProtocolHeader) -> None:
+        supported = header.protocol in (AMQP_PROTOCOL, SASL_PROTOCOL) and header.version == _VERSION
+        if self._opened or not supported:
+            self._hang_up()
+            return
+        self._greeted = True
+        self._writer.write(protocol_header(header.protocol))
+        if header.protocol == SASL_PROTOCOL:
+            mechanisms = Array([Symbol(mechanism) for mechanism in _MECHANISMS])
+            self._writer.send(0, performative(SASL_MECHANISMS, mechanisms), frame_type=SASL)
+
+    def _on_frame(self, frame: Frame) -> None:
+        if not self._greeted:
+            raise AmqpError(FRAMING_ERROR, "A connection begins with a protocol header.")
+        code, position = parse_descriptor(frame.body)
+        if frame.type == SASL:
+            if code == SASL_INIT:
+                self._writer.send(0, performative(SASL_OUTCOME, UByte(0)), frame_type=SASL)
+            return
+        if frame.type != AMQP:
+            raise AmqpError(FRAMING_ERROR, f"Unknown frame type {frame.type}.")
+        if code == CLOSE:
+            self.close()
+        elif code == OPEN:
+            self._on_open(frame.body, position)
+        elif not self._opened:
+            raise AmqpError(ILLEGAL_STATE, "The first frame of a connection is an open.")
+        elif code == BEGIN:
+            self._on_begin(frame, position)
+        else:
+            self._on_session_frame(frame, code, position)
+
+    def _on_open(self, body: bytes, position: int) -> None:
+        opened, _ = parse_performative(Open, body, position)
+        if self._opened:
+            raise AmqpError(ILLEGAL_STATE, "The connection is open already.")
+        self._opened = True
+        size = MAX_FRAME_BYTES if opened.max_frame_size is None else opened.max_frame_size
+        self.peer_max_frame_bytes = max(MIN_MAX_FRAME_BYTES, min(size, MAX_FRAME_BYTES))
+        self._handshake.cancel()
+        self.send(0, _open())
+        if opened.idle_timeout_ms:
+            self._writer.keep_alive(max(opened.idle_timeout_ms / 2000, 0.1))
+
+    def _on_begin(self, frame: Frame, position: int) -> None:
+        begin, _ = parse_performative(Begin, frame.body, position)
+        if frame.channel in self._sessions:
+            raise AmqpError(ILLEGAL_STATE, f"Channel {frame.channel} has a session already.")
+        session = self._sessions[frame.channel] = Session(self, frame.channel, begin)
+        session.begin()
+
+    def _on_session_frame(self, frame: Frame, code: int, position: int) -> None:
+        session = self._sessions.get(frame.channel)
+        if session is None:
+            return  # SDKs detach their links after they have ended the session
+        if code == END:
+            self._end_session(session)
+            return
+        try:
+            self._dispatch(session, frame.body, code, position)
+        except AmqpError as error:
+            self._end_session(session, error)
+
+    def _dispatch(self, session: Session, body: bytes, code: int, position: int) -> None:
+        if code == TRANSFER:
+            transfer, end = parse_performative(Transfer, body, position)
+            session.on_transfer(transfer, body[end:])
+        elif code == DISPOSITION:
+            session.on_disposition(parse_performative(Disposition, body, position)[0])
+        elif code == FLOW:
+            session.on_flow(parse_performative(Flow, body, position)[0])
+        elif code == ATTACH:
+            self._on_attach(session, parse_performative(Attach, body, position)[0], body, position)
+        elif code == DETACH:
+            session.on_detach(parse_performative(Detach, body, position)[0])
+        else:
+            raise Malformed(f"unknown performative 0x{code:02x}")
+
+    def _on_attach(self, session: Session, attach: Attach, body: bytes, position: int) -> None:
+        if not 0 <= attach.handle <= HANDLE_MAX:
+            raise AmqpError(FRAMING_ERROR, f"Handle {attach.handle} is above {HANDLE_MAX}.")
+        existing = session.links.get(attach.handle)
+        if existing is not None and not existing.closed:
+            raise AmqpError(HANDLE_IN_USE, f"Handle {attach.handle} is in use.")
+        Attachment(session, self._namespace, attach, body, position).answer()
+
+    def _end_session(self, session: Session, error: AmqpError | None = None) -> None:
+        del self._sessions[session.channel]
+        session.close()
+        self.send(session.channel, performative(END, error_value(error) if error is not None else None))
+
+
+def _open() -> bytes:
+    return performative(OPEN, "local-broker", None, UInt(MAX_FRAME_BYTES), None, None, None, None, None, None, None)

@@ -1,0 +1,182 @@
+"""The `$management` node of a Service Bus entity: what clients can ask besides sending and receiving.
+
+Operations and their fields: "AMQP 1.0 in Azure Service Bus: request-response-based operations" by Microsoft.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from localcloud.broker.amqp_types import Array, Int, Symbol, Timestamp
+from localcloud.broker.delivery import Outcome, Settlement
+from localcloud.broker.encoder import described, encode
+from localcloud.broker.errors import (
+    ARGUMENT_ERROR,
+    MESSAGE_LOCK_LOST,
+    NOT_ALLOWED,
+    NOT_IMPLEMENTED,
+    AmqpError,
+)
+from localcloud.broker.message import DELIVERY_ANNOTATIONS, parse_message
+from localcloud.broker.message_sessions import SessionQueue
+from localcloud.broker.performatives import RECEIVER_SETTLES_SECOND, text
+from localcloud.broker.queue import Queue
+from localcloud.broker.requests import Request, Response, StatusNames
+from localcloud.broker.topic import Topic
+
+_VENDOR = "com.microsoft:"
+_NO_CONTENT = Response(204, "No content")
+
+T = TypeVar("T")
+Body = dict[str, Any]
+
+_OUTCOMES = {
+    "completed": Outcome.COMPLETED,
+    "abandoned": Outcome.ABANDONED,
+    "defered": Outcome.DEFERRED,  # spelled so on the wire
+    "suspended": Outcome.DEAD_LETTERED,
+}
+
+
+class EntityNode:
+    status_names = StatusNames("statusCode", "statusDescription", "errorCondition")
+
+    def __init__(self, entity: Queue | Topic) -> None:
+        self._entity = entity
+
+    def handle(self, request: Request) -> Response:
+        """Raises AmqpError."""
+        name = request.property("operation").removeprefix(_VENDOR)
+        body = {} if request.body is None else request.body
+        if not isinstance(body, dict):
+            raise AmqpError(ARGUMENT_ERROR, "The body of a request is a map.")
+        if name in _FOR_PRODUCERS:
+            return _FOR_PRODUCERS[name](self._entity, body)
+        if name in _FOR_CONSUMERS and isinstance(self._entity, Queue):
+            return _FOR_CONSUMERS[name](self._entity, body)
+        if name in _FOR_SESSIONS:
+            if not isinstance(self._entity, SessionQueue):
+                raise AmqpError(NOT_ALLOWED, f"The entity {self._entity.name} has no sessions.")
+            return _FOR_SESSIONS[name](self._entity, body)
+        raise AmqpError(NOT_IMPLEMENTED, f"The operation {name} is not supported on {self._entity.name}.")
+
+
+def _field(body: Body, key: str, kind: type[T]) -> T:
+    value = body.get(key)
+    if not isinstance(value, kind):
+        raise AmqpError(ARGUMENT_ERROR, f"'{key}' is missing or of the wrong type.")
+    return value
+
+
+def _all(body: Body, key: str, kind: type[T]) -> list[T]:
+    values = _field(body, key, list)
+    if not all(isinstance(value, kind) for value in values):
+        raise AmqpError(ARGUMENT_ERROR, f"'{key}' holds values of the wrong type.")
+    return values
+
+
+def _session_id(body: Body) -> str | None:
+    return text(body.get("session-id"))
+
+
+def _tokens(body: Body) -> list[bytes]:
+    # A lock token is a GUID in .NET's byte order.
+    return [token.bytes_le for token in _all(body, "lock-tokens", UUID)]
+
+
+def _schedule(entity: Queue | Topic, body: Body) -> Response:
+    messages = [parse_message(_field(entry, "message", bytes)) for entry in _all(body, "messages", dict)]
+    return Response(200, "OK", {"sequence-numbers": Array(entity.put(messages))})
+
+
+def _cancel_scheduled(entity: Queue | Topic, body: Body) -> Response:
+    entity.cancel_scheduled(_all(body, "sequence-numbers", int))
+    return Response(200, "OK")
+
+
+def _renew_lock(queue: Queue, body: Body) -> Response:
+    return Response(200, "OK", {"expirations": Array([Timestamp(queue.renew_lock(token)) for token in _tokens(body)])})
+
+
+def _peek(queue: Queue, body: Body) -> Response:
+    messages = queue.peek(
+        _field(body, "from-sequence-number", int), _field(body, "message-count", int), _session_id(body)
+    )
+    if not messages:
+        return _NO_CONTENT
+    return Response(200, "OK", {"messages": [{"message": message.encoded()} for message in messages]})
+
+
+def _receive_deferred(queue: Queue, body: Body) -> Response:
+    settled = body.get("receiver-settle-mode") != RECEIVER_SETTLES_SECOND
+    found = []
+    for token, lock, message in queue.receive_deferred(_all(body, "sequence-numbers", int), settled=settled):
+        guid = UUID(bytes_le=token)
+        annotations = described(DELIVERY_ANNOTATIONS, encode({Symbol("x-opt-lock-token"): guid}))
+        encoded = message.encoded(lock.until_ms if lock else None, annotations if lock else b"")
+        found.append({"message": encoded, "lock-token": guid})
+    return Response(200, "OK", {"messages": found})
+
+
+def _settle(queue: Queue, body: Body) -> Response:
+    outcome = _OUTCOMES.get(str(body.get("disposition-status")))
+    if outcome is None:
+        raise AmqpError(ARGUMENT_ERROR, "'disposition-status' is missing or unknown.")
+    given = {
+        "DeadLetterReason": text(body.get("deadletter-reason")),
+        "DeadLetterErrorDescription": text(body.get("deadletter-description")),
+    }
+    reasons = {key: value for key, value in given.items() if value is not None}
+    settled = [queue.settle(token, Settlement(outcome, reasons)) for token in _tokens(body)]
+    if not all(settled):
+        raise AmqpError(MESSAGE_LOCK_LOST, "The lock supplied is invalid or has expired.")
+    return Response(200, "OK")
+
+
+def _renew_session(queue: SessionQueue, body: Body) -> Response:
+    return Response(200, "OK", {"expiration": Timestamp(queue.renew_session(_required_session(body)))})
+
+
+def _get_state(queue: SessionQueue, body: Body) -> Response:
+    return Response(200, "OK", {"session-state": queue.session_state(_required_session(body))})
+
+
+def _set_state(queue: SessionQueue, body: Body) -> Response:
+    state = body.get("session-state")
+    if not isinstance(state, bytes | None):
+        raise AmqpError(ARGUMENT_ERROR, "'session-state' is binary or null.")
+    queue.set_session_state(_required_session(body), state)
+    return Response(200, "OK")
+
+
+def _list_sessions(queue: SessionQueue, body: Body) -> Response:
+    skip, top = _field(body, "skip", int), _field(body, "top", int)
+    ids = queue.session_ids()[skip : skip + top]
+    if not ids:
+        return _NO_CONTENT
+    return Response(200, "OK", {"skip": Int(skip + len(ids)), "sessions-ids": Array(ids)})
+
+
+def _required_session(body: Body) -> str:
+    session_id = _session_id(body)
+    if session_id is None:
+        raise AmqpError(ARGUMENT_ERROR, "'session-id' is missing.")
+    return session_id
+
+
+_FOR_PRODUCERS: dict[str, Callable[[Queue | Topic, Body], Response]] = {
+    "schedule-message": _schedule,
+    "cancel-scheduled-message": _cancel_scheduled,
+}
+_FOR_CONSUMERS: dict[str, Callable[[Queue, Body], Response]] = {
+    "renew-lock": _renew_lock,
+    "peek-message": _peek,
+    "receive-by-sequence-number": _receive_deferred,
+    "update-disposition": _settle,
+}
+_FOR_SESSIONS: dict[str, Callable[[SessionQueue, Body], Response]] = {
+    "renew-session-lock": _renew_session,
+    "get-session-state": _get_state,
+    "set-session-state": _set_state,
+    "get-message-sessions": _list_sessions,
+}

@@ -1,0 +1,180 @@
+"""A queue with sessions: one consumer at a time has all messages of a session, in order."""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from localcloud.broker.config import QueueSettings
+from localcloud.broker.delivery import Consumer, Outcome, Settlement
+from localcloud.broker.errors import NOT_ALLOWED, SESSION_CANNOT_BE_LOCKED, SESSION_LOCK_LOST, AmqpError
+from localcloud.broker.locks import Lock, now_ms
+from localcloud.broker.message import Message
+from localcloud.broker.queue import Queue
+from localcloud.broker.stored import State, StoredMessage
+
+Grant = Callable[["MessageSession"], None]
+
+
+class MessageSession:
+    """The messages with one session id, its state, and the consumer that holds it: that consumer's source."""
+
+    def __init__(self, queue: "SessionQueue", session_id: str) -> None:
+        self._queue = queue
+        self.id = session_id
+        self.state: bytes | None = None
+        self.available: list[int] = []
+        self.owner: Consumer | None = None
+        self.locked_until_ms = 0
+        self.timer: asyncio.TimerHandle | None = None
+
+    def on_credit(self, consumer: Consumer) -> None:
+        if consumer is self.owner:
+            self._queue.pump(self)
+
+    def drop(self, consumer: Consumer) -> None:
+        if consumer is self.owner:
+            self._queue.release(self)
+
+    def settle(self, tag: bytes, settlement: Settlement) -> bool:
+        return self._queue.settle(tag, settlement)
+
+
+class SessionQueue(Queue):
+    def __init__(self, name: str, settings: QueueSettings, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(name, settings, loop)
+        self._sessions: dict[str, MessageSession] = {}
+        self._waiters: deque[tuple[Consumer, Grant]] = deque()
+
+    def check(self, messages: Sequence[Message]) -> None:
+        if any(message.session_id is None for message in messages):
+            raise AmqpError(NOT_ALLOWED, f"The entity {self.name} requires a session id on every message.")
+        super().check(messages)
+
+    # ---- consumers
+
+    def accept(self, consumer: Consumer, session_id: str) -> MessageSession:
+        """Gives the consumer the session. Raises AmqpError if another has it."""
+        session = self._session(session_id)
+        if session.owner is not None:
+            raise AmqpError(
+                SESSION_CANNOT_BE_LOCKED,
+                f"The requested session '{session_id}' cannot be accepted. It may be locked by another receiver.",
+            )
+        return self._own(session, consumer)
+
+    def accept_next(self, consumer: Consumer, grant: Grant) -> None:
+        """Calls `grant` with the next session that has messages and no consumer, now or later."""
+        self._waiters.append((consumer, grant))
+        for session in list(self._sessions.values()):
+            self._offer(session)
+
+    def stop_waiting(self, consumer: Consumer) -> None:
+        self._waiters = deque(waiter for waiter in self._waiters if waiter[0] is not consumer)
+
+    def release(self, session: MessageSession) -> None:
+        """Frees the session of a consumer that is closed; what it had not settled counts as delivered in vain."""
+        for message in self._locks.pop_session(session.id):
+            self._apply(message, Settlement(Outcome.ABANDONED))
+        if session.timer is not None:
+            session.timer.cancel()
+        session.owner = session.timer = None
+        if session.state is None and not self._has_messages(session):
+            self._sessions.pop(session.id, None)
+        self._offer(session)
+
+    def pump(self, session: MessageSession) -> None:
+        while session.owner is not None and session.owner.ready:
+            message = self._next(session.available)
+            if message is None:
+                return
+            self._deliver(session.owner, message)
+
+    # ---- what clients ask about sessions
+
+    def renew_session(self, session_id: str) -> int:
+        """Until when the session is locked now, in milliseconds since 1970. Raises AmqpError."""
+        session = self._owned(session_id)
+        self._limit_session(session)
+        self._locks.extend_session(session_id, session.locked_until_ms)
+        return session.locked_until_ms
+
+    def session_state(self, session_id: str) -> bytes | None:
+        session = self._sessions.get(session_id)
+        return session.state if session is not None else None
+
+    def set_session_state(self, session_id: str, state: bytes | None) -> None:
+        """Raises AmqpError if no consumer holds the session."""
+        self._owned(session_id).state = state
+
+    def session_ids(self) -> list[str]:
+        """The sessions that have messages or a state."""
+        with_messages = {message.content.session_id for message in self._messages.values()}
+        return sorted(
+            session.id
+            for session in self._sessions.values()
+            if session.state is not None or session.id in with_messages
+        )
+
+    # ---- inside
+
+    def _session(self, session_id: str) -> MessageSession:
+        session = self._sessions.get(session_id)
+        if session is None:
+            session = self._sessions[session_id] = MessageSession(self, session_id)
+        return session
+
+    def _owned(self, session_id: str) -> MessageSession:
+        session = self._sessions.get(session_id)
+        if session is None or session.owner is None:
+            raise AmqpError(SESSION_LOCK_LOST, f"The lock of session '{session_id}' has expired.")
+        return session
+
+    def _own(self, session: MessageSession, consumer: Consumer) -> MessageSession:
+        session.owner = consumer
+        self._limit_session(session)
+        return session
+
+    def _limit_session(self, session: MessageSession) -> None:
+        if session.timer is not None:
+            session.timer.cancel()
+        duration_s = self.settings.lock_duration_s
+        session.locked_until_ms = now_ms() + round(duration_s * 1000)
+        session.timer = self.loop.call_later(duration_s, self._expire_session, session)
+
+    def _expire_session(self, session: MessageSession) -> None:
+        if session.owner is not None:
+            session.owner.detach(AmqpError(SESSION_LOCK_LOST, f"The lock of session '{session.id}' has expired."))
+        self.release(session)
+
+    def _offer(self, session: MessageSession) -> None:
+        if self._waiters and session.owner is None and self._has_messages(session):
+            consumer, grant = self._waiters.popleft()
+            grant(self._own(session, consumer))
+
+    def _has_messages(self, session: MessageSession) -> bool:
+        while session.available and session.available[0] not in self._messages:
+            heapq.heappop(session.available)
+        return bool(session.available)
+
+    def _make_available(self, message: StoredMessage) -> None:
+        message.state = State.AVAILABLE
+        session = self._session(message.content.session_id or "")
+        heapq.heappush(session.available, message.sequence_number)
+        if session.owner is not None:
+            self.pump(session)
+        else:
+            self._offer(session)
+
+    def _lock(self, message: StoredMessage) -> tuple[bytes, Lock]:
+        session = self._session(message.content.session_id or "")
+        if session.owner is None:
+            return super()._lock(message)
+        message.state = State.LOCKED
+        return self._locks.add_to_session(message, session.id, session.locked_until_ms)
+
+    def close(self) -> None:
+        for session in self._sessions.values():
+            if session.timer is not None:
+                session.timer.cancel()
+        super().close()

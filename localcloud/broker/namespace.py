@@ -1,0 +1,95 @@
+"""All entities behind one port, and the addresses by which links reach them."""
+
+import asyncio
+from typing import NamedTuple
+
+from localcloud.broker.config import BrokerConfig, QueueSettings
+from localcloud.broker.errors import NOT_FOUND, AmqpError
+from localcloud.broker.event_hub import EventHub
+from localcloud.broker.message_sessions import SessionQueue
+from localcloud.broker.partition import Partition
+from localcloud.broker.queue import Queue
+from localcloud.broker.topic import Topic
+
+
+class HubPartition(NamedTuple):
+    hub: EventHub
+    partition: Partition
+    group: str | None  # in lower case; None in the address of a producer
+
+
+Entity = Queue | Topic | EventHub | HubPartition
+
+
+def address_path(address: str) -> str:
+    """The path of an address: SDKs send `amqps://host:port/path`, whether or not there is TLS, or the path alone."""
+    if "://" in address:
+        address = address.split("://", 1)[1].partition("/")[2]
+    return address.strip("/")
+
+
+class Namespace:
+    def __init__(self, config: BrokerConfig, loop: asyncio.AbstractEventLoop) -> None:
+        self._entities: dict[str, Queue | Topic | EventHub] = {}
+        for name, settings in config.queues.items():
+            self._entities[name.lower()] = _queue(name, settings, loop)
+        for name, topic in config.topics.items():
+            subscriptions = {
+                subscription.lower(): _queue(f"{name}/Subscriptions/{subscription}", settings, loop)
+                for subscription, settings in topic.subscriptions.items()
+            }
+            self._entities[name.lower()] = Topic(name, topic, subscriptions, loop)
+        for name, hub in config.event_hubs.items():
+            self._entities[name.lower()] = EventHub(name, hub)
+
+    def find(self, path: str) -> Entity:
+        """The entity at a path, in any case of letters. Raises AmqpError."""
+        match path.lower().split("/"):
+            case [name]:
+                found: Entity | None = self._entities.get(name)
+            case [name, "$deadletterqueue"]:
+                found = _dead_letters(self._entities.get(name))
+            case [name, "subscriptions", subscription]:
+                found = _subscription(self._entities.get(name), subscription)
+            case [name, "subscriptions", subscription, "$deadletterqueue"]:
+                found = _dead_letters(_subscription(self._entities.get(name), subscription))
+            case [name, "partitions", partition]:
+                found = _partition(self._entities.get(name), None, partition)
+            case [name, "consumergroups", group, "partitions", partition]:
+                found = _partition(self._entities.get(name), group, partition)
+            case _:
+                found = None
+        if found is None:
+            raise AmqpError(NOT_FOUND, f"The messaging entity '{path}' could not be found.")
+        return found
+
+    def event_hub(self, name: str) -> EventHub:
+        """Raises AmqpError."""
+        hub = self.find(name)
+        if not isinstance(hub, EventHub):
+            raise AmqpError(NOT_FOUND, f"The messaging entity '{name}' is no event hub.")
+        return hub
+
+    def close(self) -> None:
+        """Stops all timers."""
+        for entity in self._entities.values():
+            if not isinstance(entity, EventHub):
+                entity.close()
+
+
+def _queue(name: str, settings: QueueSettings, loop: asyncio.AbstractEventLoop) -> Queue:
+    return (SessionQueue if settings.requires_session else Queue)(name, settings, loop)
+
+
+def _dead_letters(entity: object) -> Queue | None:
+    return entity.dead_letters if isinstance(entity, Queue) else None
+
+
+def _subscription(entity: object, name: str) -> Queue | None:
+    return entity.subscriptions.get(name) if isinstance(entity, Topic) else None
+
+
+def _partition(entity: object, group: str | None, partition_id: str) -> HubPartition | None:
+    if not isinstance(entity, EventHub) or (group is not None and group not in entity.groups):
+        return None
+    return HubPartition(entity, entity.partition(partition_id), group)

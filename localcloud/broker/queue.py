@@ -1,0 +1,270 @@
+"""A Service Bus queue, subscription or dead-letter queue without sessions.
+
+Every message is in `_messages` under its sequence number, in that order, until it leaves the queue. What else the queue
+keeps are ways to find some of them: a heap of the available ones and the locks by their token.
+"""
+
+import asyncio
+import heapq
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from localcloud.broker.config import QueueSettings
+from localcloud.broker.delivery import Consumer, Outcome, Settlement
+from localcloud.broker.duplicates import DuplicateHistory
+from localcloud.broker.errors import (
+    MESSAGE_NOT_FOUND,
+    RESOURCE_LIMIT_EXCEEDED,
+    AmqpError,
+)
+from localcloud.broker.locks import Lock, Locks, now_ms
+from localcloud.broker.message import Message
+from localcloud.broker.schedule import Schedule
+from localcloud.broker.stored import State, StoredMessage
+
+MAX_QUEUE_BYTES = 256 << 20
+_PRESETTLED_TAG = bytes(16)
+
+
+class Queue:
+    def __init__(
+        self,
+        name: str,
+        settings: QueueSettings,
+        loop: asyncio.AbstractEventLoop,
+        dead_letter_source: str | None = None,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.loop = loop
+        self._dead_letter_source = dead_letter_source
+        self.dead_letters: Queue | None = None
+        if dead_letter_source is None:
+            own = QueueSettings(lock_duration_s=settings.lock_duration_s)
+            self.dead_letters = Queue(f"{name}/$DeadLetterQueue", own, loop, dead_letter_source=name)
+        self._messages: dict[int, StoredMessage] = {}
+        self._last_sequence_number = 0
+        self._bytes = 0
+        self._available: list[int] = []
+        self._locks = Locks(loop, settings.lock_duration_s, self._lock_expired)
+        self._waiting: OrderedDict[Consumer, None] = OrderedDict()
+        self._schedule = Schedule(loop)
+        self._duplicates = (
+            DuplicateHistory(settings.duplicate_window_s) if settings.duplicate_window_s is not None else None
+        )
+
+    # ---- sending
+
+    def check(self, messages: Sequence[Message]) -> None:
+        """Raises AmqpError if the queue cannot take the messages: all of a batch enter or none."""
+        if self._bytes + sum(message.size_bytes for message in messages) > MAX_QUEUE_BYTES:
+            raise AmqpError(RESOURCE_LIMIT_EXCEEDED, f"The queue {self.name} is full ({MAX_QUEUE_BYTES} bytes).")
+
+    def put(self, messages: Sequence[Message]) -> list[int]:
+        """Takes the messages and returns their sequence numbers, 0 for a duplicate. Raises AmqpError."""
+        self.check(messages)
+        return [self._put(message) for message in messages]
+
+    def enqueue(self, content: Message) -> int:
+        """Takes a message at once, however full the queue is: to refuse it would lose it."""
+        message = self._store(content, State.AVAILABLE)
+        self._limit_life(message)
+        self._make_available(message)
+        return message.sequence_number
+
+    def cancel_scheduled(self, sequence_numbers: Sequence[int]) -> None:
+        """Raises AmqpError, with nothing cancelled, if one of them is not scheduled."""
+        for number in sequence_numbers:
+            if number not in self._schedule:
+                raise AmqpError(MESSAGE_NOT_FOUND, f"The scheduled message {number} could not be found.")
+        for number in sequence_numbers:
+            self._schedule.cancel(number)
+            self._remove(self._messages[number])
+
+    def _put(self, content: Message) -> int:
+        if self._duplicates and not self._duplicates.is_new(content.message_id, self.loop.time()):
+            return 0
+        if content.scheduled_ms is None or content.scheduled_ms <= now_ms():
+            return self.enqueue(content)
+        message = self._store(content, State.SCHEDULED)
+        self._schedule.add(message.sequence_number, content.scheduled_ms, lambda: self._come_due(message))
+        return message.sequence_number
+
+    def _come_due(self, message: StoredMessage) -> None:
+        self._remove(message)
+        self.enqueue(message.content)
+
+    def _store(self, content: Message, state: State) -> StoredMessage:
+        self._last_sequence_number += 1
+        message = StoredMessage(content, self._last_sequence_number, now_ms(), state, self._dead_letter_source)
+        self._messages[message.sequence_number] = message
+        self._bytes += message.size_bytes
+        return message
+
+    def _remove(self, message: StoredMessage) -> None:
+        del self._messages[message.sequence_number]
+        self._bytes -= message.size_bytes
+        if message.expiry is not None:
+            message.expiry.cancel()
+
+    # ---- receiving
+
+    def on_credit(self, consumer: Consumer) -> None:
+        if consumer.ready:
+            self._waiting[consumer] = None
+            self._pump()
+
+    def drop(self, consumer: Consumer) -> None:
+        """Locks outlive their consumer until they expire, as in the service."""
+        self._waiting.pop(consumer, None)
+
+    def settle(self, tag: bytes, settlement: Settlement) -> bool:
+        message = self._locks.pop(tag)
+        if message is None:
+            return False
+        self._apply(message, settlement)
+        return True
+
+    def renew_lock(self, token: bytes) -> int:
+        """Until when the message is locked now, in milliseconds since 1970. Raises AmqpError."""
+        return self._locks.renew(token)
+
+    def receive_deferred(
+        self, sequence_numbers: Sequence[int], *, settled: bool
+    ) -> list[tuple[bytes, Lock | None, StoredMessage]]:
+        """Lock tokens, locks and messages that had been deferred; without locks if settled. Raises AmqpError."""
+        deferred = []
+        for number in sequence_numbers:
+            message = self._messages.get(number)
+            if message is None or message.state is not State.DEFERRED:
+                raise AmqpError(MESSAGE_NOT_FOUND, f"The deferred message {number} could not be found.")
+            deferred.append(message)
+        found: list[tuple[bytes, Lock | None, StoredMessage]] = []
+        for message in deferred:
+            if settled:
+                self._remove(message)
+                found.append((_PRESETTLED_TAG, None, message))
+            else:
+                found.append((*self._lock(message), message))
+        return found
+
+    def peek(self, from_sequence_number: int, count: int, session_id: str | None) -> list[StoredMessage]:
+        """Up to `count` messages in any state, oldest first."""
+        found: list[StoredMessage] = []
+        for number, message in self._messages.items():
+            if len(found) >= count:
+                break
+            if number >= from_sequence_number and session_id in (None, message.content.session_id):
+                found.append(message)
+        return found
+
+    def close(self) -> None:
+        """Stops all timers."""
+        self._schedule.close()
+        self._locks.close()
+        for message in self._messages.values():
+            if message.expiry is not None:
+                message.expiry.cancel()
+        if self.dead_letters is not None:
+            self.dead_letters.close()
+
+    def _make_available(self, message: StoredMessage) -> None:
+        message.state = State.AVAILABLE
+        heapq.heappush(self._available, message.sequence_number)
+        self._pump()
+
+    def _pump(self) -> None:
+        while self._waiting:
+            consumer = next(iter(self._waiting))
+            if not consumer.ready:
+                del self._waiting[consumer]
+                continue
+            message = self._next(self._available)
+            if message is None:
+                return
+            self._waiting.move_to_end(consumer)
+            self._deliver(consumer, message)
+
+    def _next(self, available: list[int]) -> StoredMessage | None:
+        """Takes the oldest available message; numbers of messages that have left are dropped on the way."""
+        while available:
+            message = self._messages.get(heapq.heappop(available))
+            if message is not None:
+                return message
+        return None
+
+    def _deliver(self, consumer: Consumer, message: StoredMessage) -> None:
+        if consumer.settled:
+            self._remove(message)
+            consumer.deliver(message.encoded(), _PRESETTLED_TAG)
+        else:
+            token, lock = self._lock(message)
+            consumer.deliver(message.encoded(lock.until_ms), token)
+
+    def _lock(self, message: StoredMessage) -> tuple[bytes, Lock]:
+        message.state = State.LOCKED
+        return self._locks.add(message)
+
+    def _lock_expired(self, message: StoredMessage) -> None:
+        self._apply(message, Settlement(Outcome.ABANDONED))
+
+    # ---- the end of a delivery or a life
+
+    def _apply(self, message: StoredMessage, settlement: Settlement) -> None:
+        match settlement.outcome:
+            case Outcome.COMPLETED:
+                self._remove(message)
+            case Outcome.ABANDONED:
+                message.delivery_count += 1
+                self._requeue(message)
+            case Outcome.RELEASED:
+                self._requeue(message)
+            case Outcome.DEFERRED:
+                message.state = State.DEFERRED
+            case Outcome.DEAD_LETTERED:
+                self._dead_letter(message, settlement.reasons)
+
+    def _requeue(self, message: StoredMessage) -> None:
+        if message.expires_ms is not None and message.expires_ms <= now_ms():
+            self._end_life(message)
+        elif message.delivery_count >= self.settings.max_delivery_count and self.dead_letters is not None:
+            description = f"Message could not be consumed after {self.settings.max_delivery_count} delivery attempts."
+            self._dead_letter(
+                message,
+                {
+                    "DeadLetterReason": "MaxDeliveryCountExceeded",
+                    "DeadLetterErrorDescription": description,
+                },
+            )
+        else:
+            self._make_available(message)
+
+    def _dead_letter(self, message: StoredMessage, reasons: dict[str, str]) -> None:
+        self._remove(message)
+        # A message that is dead-lettered again stays where it is, at the end.
+        (self.dead_letters or self).enqueue(message.content.dead_lettered(reasons))
+
+    def _limit_life(self, message: StoredMessage) -> None:
+        limits_s = []
+        if message.content.time_to_live_ms is not None:
+            limits_s.append(message.content.time_to_live_ms / 1000)
+        if self.settings.default_time_to_live_s is not None and self._dead_letter_source is None:
+            limits_s.append(self.settings.default_time_to_live_s)
+        if limits_s:
+            message.expires_ms = now_ms() + round(min(limits_s) * 1000)
+            message.expiry = self.loop.call_later(min(limits_s), self._expire, message)
+
+    def _expire(self, message: StoredMessage) -> None:
+        # A locked one is its consumer's until it is settled; a deferred one stays until it is asked for.
+        if message.state is State.AVAILABLE:
+            self._end_life(message)
+
+    def _end_life(self, message: StoredMessage) -> None:
+        if self.settings.dead_letter_on_expiration:
+            reason = "The message expired and was dead lettered."
+            self._dead_letter(
+                message,
+                {"DeadLetterReason": "TTLExpiredException", "DeadLetterErrorDescription": reason},
+            )
+        else:
+            self._remove(message)

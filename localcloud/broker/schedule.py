@@ -1,0 +1,51 @@
+"""Messages that enter an entity later."""
+
+import asyncio
+import heapq
+import time
+from collections.abc import Callable
+
+
+class Schedule:
+    """Actions by sequence number, each at its time unless cancelled; those due together run in order."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._actions: dict[int, Callable[[], None]] = {}
+        # When and which; a cancelled one stays until its time comes.
+        self._due: list[tuple[int, int]] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, sequence_number: int, due_ms: int, action: Callable[[], None]) -> None:
+        """Runs the action at `due_ms` since 1970."""
+        self._actions[sequence_number] = action
+        heapq.heappush(self._due, (due_ms, sequence_number))
+        self._set_timer()
+
+    def cancel(self, sequence_number: int) -> None:
+        del self._actions[sequence_number]
+
+    def __contains__(self, sequence_number: int) -> bool:
+        return sequence_number in self._actions
+
+    def close(self) -> None:
+        self._actions.clear()
+        self._due.clear()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._due:
+            delay_s = self._due[0][0] / 1000 - time.time()
+            self._timer = self._loop.call_later(max(delay_s, 0), self._run)
+
+    def _run(self) -> None:
+        self._timer = None
+        while self._due and self._due[0][0] / 1000 <= time.time():
+            _, sequence_number = heapq.heappop(self._due)
+            action = self._actions.pop(sequence_number, None)
+            if action is not None:
+                action()
+        self._set_timer()

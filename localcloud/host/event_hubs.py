@@ -1,0 +1,157 @@
+"""Event Hub triggers: one receiver for each partition, checkpoints in blob storage as the real extension keeps them."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
+
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from azure.eventhub.amqp import AmqpMessageBodyType
+from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
+
+from localcloud.host.app import IndexedFunction
+from localcloud.host.datums import plain
+from localcloud.host.decoding import Event, Partition, TriggerInput, event_batch, single_event
+from localcloud.host.host_json import EventHubOptions
+from localcloud.host.logs import current_function, logger
+from localcloud.host.retrying_invoker import RetryingInvoker
+from localcloud.host.settings import AppSettings
+from shared.clock import EPOCH, from_epoch_ms
+
+CHECKPOINT_CONTAINER = "azure-webjobs-eventhub"
+# Equal levels steal from each other, so a restarted host need not wait until its dead predecessor is missed.
+_OWNER_LEVEL = 0
+_RECONNECT_INTERVAL_S = 1
+_KNOWN_ANNOTATIONS = (b"x-opt-sequence-number", b"x-opt-offset", b"x-opt-enqueued-time", b"x-opt-partition-key")
+_IOTHUB_ENQUEUED_TIME = "iothub-enqueuedtime"
+
+
+class EventHubListener:
+    """Feeds the events of one Event Hub to one function: in order within a partition, partitions side by side."""
+
+    def __init__(
+        self,
+        function: IndexedFunction,
+        invoker: RetryingInvoker,
+        options: EventHubOptions,
+        settings: AppSettings,
+        storage: str,
+    ) -> None:
+        self._function = function
+        self._invoker = invoker
+        self._options = options
+        properties = function.trigger.properties
+        self._store = BlobCheckpointStore.from_connection_string(storage, CHECKPOINT_CONTAINER)
+        self._client = EventHubConsumerClient.from_connection_string(
+            settings.connection(properties["connection"]),
+            consumer_group=settings.resolve(properties.get("consumerGroup", "$Default")),
+            eventhub_name=settings.resolve(properties["eventHubName"]),
+            checkpoint_store=self._store,
+            load_balancing_interval=_RECONNECT_INTERVAL_S,
+            retry_total=0,  # the SDK makes a new receiver after each interval; more retries only hide the reason
+        )
+        self._receiving: list[asyncio.Task[None]] = []
+        self._running: set[asyncio.Task[None]] = set()
+        self._batches_since_checkpoint: dict[str, int] = {}
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Returns once the hub has answered and a receiver for each of its partitions is set up.
+
+        Nothing can be missed from then on: receivers start at the last checkpoint.
+        """
+        current_function.set(self._function.name)
+        partition_ids = await self._client.get_partition_ids()
+        attached = {partition_id: asyncio.Event() for partition_id in partition_ids}
+
+        async def on_partition_initialize(partition: PartitionContext) -> None:
+            attached[partition.partition_id].set()
+
+        for partition_id in partition_ids:
+            receive = self._client.receive_batch(
+                self._on_batch,
+                partition_id=partition_id,
+                owner_level=_OWNER_LEVEL,
+                max_batch_size=self._options.max_event_batch_size,
+                prefetch=self._options.prefetch_count,
+                starting_position="@latest" if self._options.from_end else "-1",
+                on_error=self._on_error,
+                on_partition_initialize=on_partition_initialize,
+            )
+            self._receiving.append(asyncio.create_task(receive))
+        await asyncio.gather(*(event.wait() for event in attached.values()))
+
+    async def stop(self, grace_s: float) -> None:
+        """Takes no further batch, lets those that run come to their checkpoint, at most for `grace_s` seconds."""
+        self._stopping = True
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=grace_s)
+            for task in late:
+                task.cancel()
+        await self._client.close()
+        await asyncio.gather(*self._receiving, return_exceptions=True)
+        await self._store.close()
+
+    async def _on_batch(self, partition: PartitionContext, events: list[EventData]) -> None:
+        if self._stopping:
+            await asyncio.Event().wait()  # until the client is closed: returning would fetch the next batch
+        if not events:
+            return
+        # A task of its own, so that closing the client cancels the wait and not the function.
+        task = asyncio.create_task(self._process(partition, events))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        await asyncio.shield(task)
+
+    async def _process(self, partition: PartitionContext, events: list[EventData]) -> None:
+        source = Partition(
+            partition.fully_qualified_namespace,
+            partition.eventhub_name,
+            partition.consumer_group,
+            partition.partition_id,
+        )
+        count = self._batches_since_checkpoint.get(partition.partition_id, 0) + 1
+        checkpointing = count >= self._options.batch_checkpoint_frequency
+        self._batches_since_checkpoint[partition.partition_id] = 0 if checkpointing else count
+        for trigger_input in self._inputs(events, source, checkpointing=checkpointing):
+            if not await self._invoker.run(self._function, trigger_input):
+                return
+        if checkpointing:
+            await partition.update_checkpoint(events[-1])
+
+    def _inputs(self, events: list[EventData], source: Partition, *, checkpointing: bool) -> Iterator[TriggerInput]:
+        received = [_event(event) for event in events]
+        binary = self._function.trigger.is_binary
+        if self._function.trigger.is_batch:
+            yield event_batch(received, source, binary=binary, checkpointing=checkpointing)
+        else:
+            for event in received:
+                yield single_event(event, source, binary=binary, checkpointing=checkpointing)
+
+    async def _on_error(self, partition: PartitionContext | None, error: Exception) -> None:
+        where = f"partition {partition.partition_id}" if partition else "the event hub"
+        logger.warning("receiving from %s is interrupted: %s: %s", where, type(error).__name__, error)
+
+
+def _event(event: EventData) -> Event:
+    """The record of a received event; IoT Hub's enqueued time, an AMQP timestamp, gets back its type."""
+    properties: dict[str, Any] = plain(
+        {name: value for name, value in event.system_properties.items() if name not in _KNOWN_ANNOTATIONS}
+    )
+    if isinstance(enqueued_ms := properties.get(_IOTHUB_ENQUEUED_TIME), int):
+        properties[_IOTHUB_ENQUEUED_TIME] = from_epoch_ms(enqueued_ms)
+    return Event(
+        body=_body(event),
+        sequence_number=event.sequence_number or 0,
+        offset=event.offset or "",
+        enqueued_at=event.enqueued_time or EPOCH,
+        partition_key=plain(event.partition_key),
+        properties=plain(event.properties or {}),
+        system_properties=properties,
+    )
+
+
+def _body(event: EventData) -> bytes:
+    if event.body_type == AmqpMessageBodyType.DATA:
+        return b"".join(cast(Iterable[bytes], event.body))
+    return event.body_as_str().encode()

@@ -1,0 +1,120 @@
+"""The host: everything that one function app needs, from its settings to its listeners."""
+
+import asyncio
+from pathlib import Path
+from typing import Protocol
+
+from azure.core.exceptions import AzureError, ResourceExistsError
+from azure.storage.blob.aio import BlobServiceClient
+
+from localcloud.host.admin import Admin
+from localcloud.host.app import EVENT_HUB, HTTP, SERVICE_BUS, IndexedFunction, load_app
+from localcloud.host.event_hubs import CHECKPOINT_CONTAINER, EventHubListener
+from localcloud.host.host_json import load_host_json
+from localcloud.host.http_server import HttpServer
+from localcloud.host.invoker import Invoker
+from localcloud.host.logs import logger
+from localcloud.host.retrying_invoker import RetryingInvoker
+from localcloud.host.service_bus import ServiceBusListener
+from localcloud.host.settings import AppSettings
+from localcloud.host.timers import STATUS_CONTAINER, StatusStore, TimerListener
+from shared.errors import Misconfigured, Unavailable
+
+STORAGE_SETTING = "AzureWebJobsStorage"
+_HOST_ID_SETTING = "AzureFunctionsWebHost__hostid"
+_GRACE_S = 10.0
+_START_RETRY_S = 1.0
+
+
+class Listener(Protocol):
+    """Waits for what fires one function."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self, grace_s: float) -> None: ...
+
+
+class Host:
+    """One running function app. Built, it is indexed; `start` attaches it."""
+
+    def __init__(self, app_root: Path, settings: AppSettings) -> None:
+        """Raises `Misconfigured` if the app would not load in the real host either."""
+        self.options = load_host_json(app_root)
+        self.functions = load_app(app_root)
+        self._settings = settings
+        self._invoker = Invoker(self.functions, self.options.function_timeout)
+        self._retrying = RetryingInvoker(self._invoker)
+        self._server = HttpServer(self._invoker, settings, self.options.route_prefix)
+        self._server.add_functions(function for function in self.functions if function.trigger.type == HTTP)
+        self._admin = Admin(self.functions, self._invoker)
+        self._admin.add_to(self._server)
+        connection = settings.connection(STORAGE_SETTING)
+        self._storage = BlobServiceClient.from_connection_string(connection)
+        triggered = (function for function in self.functions if function.trigger.type != HTTP)
+        self._listeners = [self._listener(function, connection) for function in triggered]
+
+    @property
+    def function_key(self) -> str:
+        return self._server.function_key
+
+    def _listener(self, function: IndexedFunction, storage: str) -> Listener:
+        try:
+            if function.trigger.type == EVENT_HUB:
+                return EventHubListener(function, self._retrying, self.options.event_hubs, self._settings, storage)
+            if function.trigger.type == SERVICE_BUS:
+                return ServiceBusListener(function, self._invoker, self.options.service_bus, self._settings)
+            host_id = self._settings.get(_HOST_ID_SETTING) or "local"
+            store = StatusStore(self._storage.get_container_client(STATUS_CONTAINER), host_id)
+            return TimerListener(function, self._retrying, self._settings, store)
+        except (Misconfigured, ValueError) as error:  # ValueError: the SDKs' word for a bad connection string
+            raise Misconfigured(f"cannot load the {function.name} function: {error}") from error
+
+    async def serve(self, address: str, port: int) -> int:
+        """The port on which HTTP is served from now on. Raises `OSError` if it is taken."""
+        return await self._server.start(address, port)
+
+    async def start(self) -> None:
+        """Attaches all listeners. Raises `Unavailable` if storage or a broker does not answer."""
+        for path in self.options.ignored:
+            logger.warning("host.json: %s is not honoured by the local host", path)
+        try:
+            for container in (CHECKPOINT_CONTAINER, STATUS_CONTAINER):
+                await self._create_container(container)
+        except AzureError as error:
+            raise Unavailable(f"the storage of {STORAGE_SETTING} does not answer: {error}") from error
+        await asyncio.gather(*(self._start(listener) for listener in self._listeners))
+        self._admin.state = "Running"
+
+    async def _create_container(self, name: str) -> None:
+        try:
+            await self._storage.create_container(name)
+        except ResourceExistsError:
+            return
+
+    async def _start(self, listener: Listener) -> None:
+        """Tries for as long as it takes: a broker may come up after the host, as in the cloud."""
+        while True:
+            try:
+                await listener.start()
+            except Exception as error:  # noqa: BLE001 - the SDKs' errors on the way to a connection are many
+                logger.warning("cannot listen yet: %s: %s", type(error).__name__, error)
+                await asyncio.sleep(_START_RETRY_S)
+            else:
+                return
+
+    async def stop(self) -> None:
+        """Takes nothing more, lets running invocations finish for a bounded time, records how far they got."""
+        self._admin.state = "Stopping"
+        self._retrying.stop()
+        await asyncio.gather(
+            self._server.stop(),
+            self._admin.stop(_GRACE_S),
+            *(listener.stop(_GRACE_S) for listener in self._listeners),
+        )
+        await self._storage.close()
+        self._invoker.close()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no invocation runs, not even one that outlasted the stop in a thread."""
+        return all(counts.running == 0 for counts in self._invoker.counts.values())

@@ -1,0 +1,144 @@
+"""A host of its own for the test app: its broker has the entities of cloud.toml beside this file."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubProducerClient
+from azure.servicebus import ServiceBusMessage, ServiceBusSubQueue
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
+
+from localcloud.layout import Layout
+from localcloud.processes import Child, child_environment, python_module
+from localcloud.services import LocalCloud
+from tests.host.observer import Observer
+
+APP = Path(__file__).with_name("app")
+CONFIG = Path(__file__).with_name("cloud.toml")
+
+
+@dataclass
+class Bench:
+    """The services that the host under test needs, and ways to feed it."""
+
+    layout: Layout
+    observer: Observer
+    observed_at: Path
+    hosts: list[Child] = field(default_factory=list)
+    _producers: dict[str, EventHubProducerClient] = field(default_factory=dict)
+    _bus_senders: dict[str, ServiceBusSender] = field(default_factory=dict)
+    _senders: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def __post_init__(self) -> None:
+        self._bus = ServiceBusClient.from_connection_string(self.layout.amqp_connection)
+
+    async def start_host(self, **settings: str) -> Child:
+        """A running host of the test app; its id keeps its timers apart from other tests'."""
+        environment = child_environment(
+            AzureWebJobsStorage=self.layout.storage_connection,
+            Events=self.layout.amqp_connection,
+            Bus=self.layout.amqp_connection,
+            ManyHub="many",
+            OBSERVED=str(self.observed_at),
+            **{"Every": "0 0 3 1 1 *", "AzureFunctionsWebHost__hostid": "bench"} | settings,
+        )
+        log = self.layout.directory / "logs" / f"test-host-{len(self.hosts)}.log"
+        command = python_module("localcloud.host", "--app-root", str(APP), "--port", "0")
+        host = await Child.start("host", command, log=log, environment=environment)
+        self.hosts.append(host)
+        await host.until_ready()
+        return host
+
+    async def send_events(self, event_hub: str, *bodies: bytes, partition: str = "0", **properties: Any) -> None:
+        producer = self._producers.get(event_hub)
+        if producer is None:
+            producer = EventHubProducerClient.from_connection_string(
+                self.layout.amqp_connection, eventhub_name=event_hub, socket_timeout=0.02
+            )
+            self._producers[event_hub] = await self._senders.enter_async_context(producer)
+        batch = await producer.create_batch(partition_id=partition)
+        for body in bodies:
+            event = EventData(body)
+            event.properties.update(properties)
+            batch.add(event)
+        await producer.send_batch(batch)
+
+    async def send_messages(self, *messages: ServiceBusMessage, queue: str = "", topic: str = "") -> None:
+        sender = self._bus_senders.get(queue or topic)
+        if sender is None:
+            sender = self._bus.get_queue_sender(queue) if queue else self._bus.get_topic_sender(topic)
+            self._bus_senders[queue or topic] = await self._senders.enter_async_context(sender)
+        await sender.send_messages(list(messages))
+
+    @asynccontextmanager
+    async def receiver(self, queue: str, *, dead_letters: bool = False) -> AsyncIterator[ServiceBusReceiver]:
+        """A receiver beside the host's."""
+        sub_queue = ServiceBusSubQueue.DEAD_LETTER if dead_letters else None
+        async with self._bus.get_queue_receiver(queue, sub_queue=sub_queue) as receiver:
+            yield receiver
+
+    async def close(self) -> None:
+        await self._senders.aclose()
+        await self._bus.close()
+        await self.stop_hosts()
+
+    async def stop_hosts(self) -> None:
+        """Two hosts at once would take the partitions from each other."""
+        for host in self.hosts:
+            await host.stop()
+
+
+@pytest.fixture(scope="session")
+async def services(local_services: LocalCloud) -> AsyncIterator[Layout]:
+    """The suite's storage with a broker of our own."""
+    layout = replace(local_services.layout, amqp_port=local_services.layout.on_free_ports().amqp_port)
+    arguments = ("--address", layout.address, "--port", str(layout.amqp_port), "--config", str(CONFIG))
+    log = layout.directory / "logs" / "test-broker.log"
+    command = python_module("localcloud.broker", *arguments)
+    broker = await Child.start("broker", command, log=log, environment=child_environment())
+    try:
+        await broker.until_ready()
+        yield layout
+    finally:
+        await broker.stop()
+
+
+@pytest.fixture(scope="session")
+async def bench(services: Layout) -> AsyncIterator[Bench]:
+    observer, transport, path = await Observer.listen()
+    bench = Bench(services, observer, path)
+    try:
+        yield bench
+    finally:
+        await bench.close()
+        transport.close()
+        shutil.rmtree(path.parent)
+
+
+@pytest.fixture
+async def host(bench: Bench) -> Child:
+    """One host for all tests that do not stop it; started anew after one that did."""
+    running = [each for each in bench.hosts if each.running]
+    return running[0] if running else await bench.start_host()
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
+def url(host: Child) -> str:
+    return f"http://127.0.0.1:{host.ready['port']}"
+
+
+@pytest.fixture
+def key(host: Child) -> dict[str, str]:
+    return {"x-functions-key": host.ready["key"]}

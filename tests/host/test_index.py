@@ -1,0 +1,94 @@
+"""What keeps a real worker from loading an app keeps the local host, with a message that says what to change."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from localcloud.host.app import load_app
+from localcloud.host.runtime import Host
+from localcloud.host.settings import AppSettings
+from localcloud.layout import Layout
+from localcloud.processes import child_environment, python_module
+from shared.errors import Misconfigured
+from tests.host.bad_apps import BAD_APPS, write_bad_app
+
+HEAD = "import azure.functions as func\napp = func.FunctionApp()\n"
+
+
+@pytest.fixture(autouse=True)
+def _own_imports(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Loading an app changes the import path and leaves its module behind."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "function_app", raising=False)
+    yield
+    sys.modules.pop("function_app", None)
+
+
+@pytest.mark.parametrize("name", BAD_APPS)
+def test_a_bad_app_is_refused_with_the_reason(tmp_path: Path, name: str) -> None:
+    with pytest.raises(Misconfigured, match=BAD_APPS[name][1]):
+        load_app(write_bad_app(tmp_path, name))
+
+
+def test_a_refused_app_ends_the_host_with_one_line(tmp_path: Path) -> None:
+    app_root = write_bad_app(tmp_path, "duplicate_name")
+    command = python_module("localcloud.host", "--app-root", str(app_root), "--port", "0")
+    ended = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 2
+    assert "tick does not have a unique function name" in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_app_root_comes_last_on_the_path_as_in_the_worker(tmp_path: Path) -> None:
+    (tmp_path / "function_app.py").write_text(HEAD)
+    assert load_app(tmp_path) == []
+    assert sys.path[-1] == str(tmp_path)
+
+
+def _host(tmp_path: Path, function: str, **settings: str) -> Host:
+    (tmp_path / "function_app.py").write_text(HEAD + function)
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    return Host(tmp_path, AppSettings({"AzureWebJobsStorage": Layout(tmp_path).storage_connection, **settings}))
+
+
+EVENTS = '@app.event_hub_message_trigger(arg_name="e", event_hub_name="%Hub%", connection="C")\ndef f(e): ...'
+QUEUE = '@app.service_bus_queue_trigger(arg_name="m", queue_name="q", connection="C", {more})\ndef f(m): ...'
+TIMER = '@app.timer_trigger(arg_name="t", schedule="{schedule}")\n{retry}def f(t): ...'
+ROUTE = '@app.route(route="{route}")\ndef f(req: func.HttpRequest) -> str: ...'
+BLOB = '@app.blob_trigger(arg_name="b", path="x", connection="C")\ndef f(b): ...'
+RETRY = '@app.retry(strategy="fixed_delay", max_retry_count="{count}", delay_interval="{delay}")\n'
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (EVENTS, "the app setting C is absent"),
+        (QUEUE.format(more=""), "the app setting C is absent"),
+        (TIMER.format(schedule="%Every%", retry=""), "the app setting Every is absent, which %Every% refers to"),
+        (TIMER.format(schedule="0 0 25 * * *", retry=""), "'25' is not between 0 and 23 in the field hour"),
+        (TIMER.format(schedule="0 0 0 * * *", retry=RETRY.format(count="-2", delay="00:00:01")), "must be -1 or more"),
+        (TIMER.format(schedule="0 0 0 * * *", retry=RETRY.format(count="x", delay="00:00:01")), "invalid literal"),
+        (TIMER.format(schedule="0 0 0 * * *", retry=RETRY.format(count="1", delay="1s")), "'1s' is not a time span"),
+        (ROUTE.format(route="admin/x"), "starts with admin, which is reserved"),
+        (ROUTE.format(route="Runtime"), "starts with runtime, which is reserved"),
+        (ROUTE.format(route="x/{id:regex(a)}"), "does not know this form of route"),
+        (ROUTE.format(route="x/{id:float}"), "does not know the route constraint float"),
+        (BLOB, "blobTrigger"),
+    ],
+)
+def test_what_the_host_cannot_serve_is_named(tmp_path: Path, function: str, reason: str) -> None:
+    with pytest.raises(Misconfigured, match=reason):
+        _host(tmp_path, function)
+
+
+def test_an_identity_based_connection_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="cannot load the f function: the connection C is identity-based"):
+        _host(tmp_path, EVENTS, Hub="h", C__fullyQualifiedNamespace="ns.servicebus.windows.net")
+
+
+def test_queues_with_sessions_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="sessions"):
+        _host(tmp_path, QUEUE.format(more="is_sessions_enabled=True"), C=Layout(tmp_path).amqp_connection)
