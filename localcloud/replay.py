@@ -1,73 +1,146 @@
-"""Replays recorded drives of one car: MQTT → hub → Event Hub → host → function → storage, as fast as the path takes it."""
+"""Replays recorded drives of one car: MQTT → hub → Event Hub → host → function → storage, as fast as the path goes."""
 
 import json
-import os
-import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from rich.console import Console
 from rich.table import Table as Screen
 
+from localcloud.app_client import AppClient
 from localcloud.backlog import Backlog
+from localcloud.fleet.disorder import Disorder
+from localcloud.fleet.factory import Factory
+from localcloud.fleet.hub_service import HubService
+from localcloud.fleet.light_link import light_link
+from localcloud.fleet.link import HubEndpoint
+from localcloud.fleet.recordings import RecordingError, read_recording
+from localcloud.fleet.telemetry import Sample
+from localcloud.fleet.vehicle import Vehicle
 from localcloud.layout import Layout
-from localcloud.services import LocalCloud, app_settings, running
-from shared import connections, settings
-from shared.clock import from_epoch_ms, to_epoch_ms, utc_now
-from shared.messaging import parking, publisher
-from shared.messaging.contracts import CloseTrip, to_envelope
-from shared.messaging.publisher import Outgoing
-from shared.storage.tables import Row, Table
+from localcloud.pki import Pki
+from localcloud.workspace import workspace
+from shared import settings
+from shared.clock import from_epoch_ms
+from shared.errors import Rejected
+from shared.identity.vehicle import check_vehicle_id
+from shared.messaging.contracts import CloseTrip
 
 TIMEOUT_S = 300.0
-
-# The JSON keys that are taken from a stored trip as they are.
-_PLAIN = (
-    *("distance_km", "duration_s", "idle_s", "max_speed_kmh", "soc_start_pct", "soc_end_pct", "fuel_l"),
-    "samples",
-)
+_UNCHANGED = ("distance_km", "duration_s", "idle_s", "max_speed_kmh", "soc_start_pct", "soc_end_pct", "fuel_l")
 
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
     """What the cloud made of the drives."""
 
-    trips: list[Row]
-    messages: int
+    trips: list[Mapping[str, Any]]  # as they are stored
+    messages: int  # sent, copies included
     parked: int
 
     def as_json(self) -> dict[str, Any]:
-        return {"trips": [trip_json(row) for row in self.trips], "messages": self.messages, "parked": self.parked}
+        """ISO 8601 times in UTC; what is not known is null."""
+        return {"trips": [_trip(row) for row in self.trips], "messages": self.messages, "parked": self.parked}
 
 
-def trip_json(row: Row) -> dict[str, Any]:
-    """A stored trip summary as people get it: ISO 8601 times in UTC, unknown values null."""
-    values = row.values
+async def replay(
+    drives: Sequence[Path], *, vehicle_id: str, disorder: int | None, as_json: bool, directory: Path
+) -> int:
+    """Prints the trips that were stored and returns the exit code: 2 if the input cannot be used."""
+    try:
+        check_vehicle_id(vehicle_id)
+        samples = read_in_order(drives)
+    except (RecordingError, Rejected) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    async with workspace(directory, "replay") as cloud:
+        replayed = await run(cloud.layout, samples, vehicle_id, disorder=disorder)
+    if as_json:
+        print(json.dumps(replayed.as_json(), indent=2))
+    else:
+        _show(replayed)
+    return 0
+
+
+def read_in_order(drives: Sequence[Path]) -> list[Sample]:
+    """The samples of all files as the car sends them: file by file, the earlier drive first.
+
+    A drive is placed by the median of its clock, since a few of its rows may have a wrong one. Raises
+    `RecordingError`.
+    """
+    recordings = [read_recording(path) for path in drives]
+    recordings.sort(key=lambda samples: sorted(sample.t for sample in samples)[len(samples) // 2])
+    return [sample for samples in recordings for sample in samples]
+
+
+async def run(layout: Layout, samples: Sequence[Sample], vehicle_id: str, *, disorder: int | None = None) -> Replayed:
+    """Drives the car through a running local cloud. Raises `TimeoutError` if the app does not get through."""
+    async with (
+        HubService(layout.iothub_service_connection, Pki(layout.pki).root) as service,
+        AppClient(layout) as app,
+        Backlog(layout) as backlog,
+    ):
+        factory = Factory(layout.directory / "vehicles", Pki(layout.pki), service)
+        garage = await factory.build(vehicle_id)
+        endpoint = HubEndpoint(layout.hostname, Pki(layout.pki).root, layout.mqtt_port)
+        async with Vehicle(garage, light_link(endpoint)) as car:
+            drive = await car.drive(samples, disorder=None if disorder is None else Disorder(disorder))
+        await backlog.until_empty(hubs=[settings.TELEMETRY_HUB], timeout_s=TIMEOUT_S)
+        await app.command(settings.TRIP_COMMANDS, CloseTrip(vehicle_id=vehicle_id))
+        await backlog.until_empty(queues=[settings.TRIP_COMMANDS], timeout_s=TIMEOUT_S)
+        return Replayed(await app.trips(vehicle_id), drive.messages + drive.duplicated, len(await app.parked()))
+
+
+def _trip(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "trip_id": values["trip_id"],
-        "vehicle_id": values["vehicle_id"],
-        "started_at": _iso(values["started_at_ms"]),
-        "ended_at": _iso(values["ended_at_ms"]),
-        **{name: values.get(name) for name in _PLAIN[:-1]},
-        "start": _place(values, "start"),
-        "end": _place(values, "end"),
-        "samples": values["samples"],
-        "dropped": json.loads(str(values["dropped"])),
-        "polyline": values.get("polyline"),
+        "trip_id": row["trip_id"],
+        "vehicle_id": row["vehicle_id"],
+        "started_at": _iso(row["started_at_ms"]),
+        "ended_at": _iso(row["ended_at_ms"]),
+        **{name: row.get(name) for name in _UNCHANGED},
+        "start": _place(row, "start"),
+        "end": _place(row, "end"),
+        "samples": row["samples"],
+        "dropped": json.loads(row["dropped"]),
+        "polyline": row.get("polyline"),
     }
 
 
-def _iso(epoch_ms: object) -> str:
-    assert isinstance(epoch_ms, int)
+def _iso(epoch_ms: int) -> str:
     moment = from_epoch_ms(epoch_ms)
     return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds").replace("+00:00", "Z")
 
 
-def _place(values: Mapping[str, Any], which: str) -> dict[str, Any] | None:
-    lat, lon = values.get(f"{which}_lat"), values.get(f"{which}_lon")
+def _place(row: Mapping[str, Any], which: str) -> dict[str, float] | None:
+    lat, lon = row.get(f"{which}_lat"), row.get(f"{which}_lon")
     return None if lat is None or lon is None else {"lat": lat, "lon": lon}
+
+
+def _show(replayed: Replayed) -> None:
+    screen = Screen(title=f"{len(replayed.trips)} trips", title_justify="left")
+    for column in ("started (UTC)", "duration", "distance", "idle", "max", "charge", "fuel", "samples", "dropped"):
+        screen.add_column(column, justify="left" if column.startswith("started") else "right")
+    for row in replayed.trips:
+        trip = _trip(row)
+        screen.add_row(
+            trip["started_at"],
+            str(timedelta(seconds=round(trip["duration_s"]))),
+            f"{trip['distance_km']:.2f} km",
+            str(timedelta(seconds=round(trip["idle_s"]))),
+            _unit(trip["max_speed_kmh"], "km/h"),
+            f"{_unit(trip['soc_start_pct'], '%')} → {_unit(trip['soc_end_pct'], '%')}",
+            _unit(trip["fuel_l"], "l"),
+            str(trip["samples"]),
+            ", ".join(f"{count} {reason}" for reason, count in trip["dropped"].items()) or "0",
+        )
+    console = Console()
+    console.print(screen)
+    console.print(f"{replayed.messages} messages sent, {replayed.parked} parked")
+
+
+def _unit(value: float | None, unit: str) -> str:
+    return "–" if value is None else f"{value:.1f} {unit}"

@@ -19,6 +19,7 @@ from enum import StrEnum
 import msgspec
 
 from functions.notifications.alerts import TheftAlarm
+from shared.errors import Rejected
 from shared.identity.vehicle import check_vehicle_id
 from shared.messaging.contracts import TripCompleted, UpdateAvailable
 
@@ -41,6 +42,8 @@ class Channel(StrEnum):
 
 
 MUTABLE = frozenset({Category.TRIP, Category.UPDATE})
+LONGEST_TEXT = 500  # more is no title
+LAST_MS = 9_999_999_999_999  # in the year 2286
 OF_USE_FOR: Mapping[Category, Mapping[Channel, timedelta]] = {
     Category.TRIP: {Channel.EMAIL: timedelta(hours=24)},
     Category.UPDATE: {Channel.EMAIL: timedelta(days=3), Channel.IN_CAR: timedelta(hours=1)},
@@ -83,12 +86,16 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def notification(vehicle_id: str, facts: Facts, known_at: datetime) -> Notification:
-    """The notification of these facts. Raises `Rejected` if there cannot be such a vehicle."""
+    """The notification of these facts. Raises `Rejected` for facts that there cannot be."""
     match facts:
         case TripCompleted(trip_id=key):
             category = Category.TRIP
+            _check_time("TripCompleted: started_at_ms", facts.started_at_ms)
+            _check_time("TripCompleted: ended_at_ms", facts.ended_at_ms)
         case UpdateAvailable(campaign_id=key):
             category = Category.UPDATE
+            _check_text("UpdateAvailable: title", facts.title)
+            _check_text("UpdateAvailable: version", facts.version)
         case TheftAlarm(alarm_id=key):
             category = Category.SECURITY
     # Hashed, because the key is chosen by others and need not fit into a table key.
@@ -113,3 +120,13 @@ def decide(category: Category, recipients: Iterable[Recipient]) -> list[tuple[Re
         takers = [(recipient, channel) for recipient in in_order if recipient.takes(category, channel)]
         chosen += takers[:1] if channel is Channel.IN_CAR else takers
     return chosen
+
+
+def _check_time(field: str, epoch_ms: int) -> None:
+    if not 0 <= epoch_ms <= LAST_MS:
+        raise Rejected("bad-data", f"{field} is no time of this age")
+
+
+def _check_text(field: str, text: str) -> None:
+    if len(text) > LONGEST_TEXT:
+        raise Rejected("bad-data", f"{field} is longer than {LONGEST_TEXT} characters")

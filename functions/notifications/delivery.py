@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from functions.notifications.alerts import TheftAlarm
-from functions.notifications.decision import Category, Channel, Facts, Notification
+from functions.notifications.decision import LAST_MS, Category, Channel, Facts, Notification
 from shared.clock import from_epoch_ms, to_epoch_ms
 from shared.errors import Unavailable
 from shared.messaging.contracts import TripCompleted, UpdateAvailable
@@ -23,7 +23,6 @@ from shared.messaging.contracts import TripCompleted, UpdateAvailable
 LEASE = timedelta(minutes=2)  # longer than any attempt takes, with some room for clocks that differ
 LONGEST_PAUSE_S = {Channel.EMAIL: 300.0, Channel.IN_CAR: 900.0}
 _KINDS: Mapping[str, type[Facts]] = {kind.__name__: kind for kind in (TripCompleted, UpdateAvailable, TheftAlarm)}
-_LAST_MS = 9_999_999_999_999  # inverts a timestamp, so that the newest id comes first
 
 
 class Status(StrEnum):
@@ -74,7 +73,7 @@ def queued(told: Notification, recipient_id: str, channel: Channel, now: datetim
     """A delivery that begins. Its id is made of what it is, and sorts the newest first."""
     digest = hashlib.sha256(f"{told.notification_id}|{recipient_id}|{channel}".encode()).hexdigest()[:32]
     return Delivery(
-        delivery_id=f"{_LAST_MS - to_epoch_ms(told.known_at):013d}-{digest}",
+        delivery_id=f"{LAST_MS - to_epoch_ms(told.known_at):013d}-{digest}",
         notification_id=told.notification_id,
         vehicle_id=told.vehicle_id,
         recipient_id=recipient_id,

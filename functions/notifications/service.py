@@ -132,7 +132,7 @@ async def _deliver(command: Deliver, traceparent: str | None, clock: Clock) -> N
         if claimed.status is Status.SENDING:
             claimed, retries = await _attempt(claimed, traceparent, clock)
             await store.save(stored, claimed, retries)
-        log.info("%s by %s: %s after %d attempts", *_outcome(claimed))
+        _log(claimed)
     await store.send_messages(command.vehicle_id)
     if claimed.category is Category.SECURITY and claimed.status in {Status.FAILED, Status.EXPIRED}:
         raise Rejected("alarm-not-delivered", f"a theft alarm {claimed.status} by {claimed.channel}: {claimed.reason}")
@@ -194,5 +194,6 @@ async def _send(claimed: Delivery, now: datetime) -> None:
             )
 
 
-def _outcome(claimed: Delivery) -> tuple[str, str, str, int]:
-    return claimed.category, claimed.channel, claimed.status, claimed.attempts
+def _log(claimed: Delivery) -> None:
+    outcome = f"{claimed.category} by {claimed.channel}: {claimed.status}"
+    log.info("%s, attempts: %d, reason: %s", outcome, claimed.attempts, claimed.reason or "none")

@@ -7,6 +7,8 @@ have changed waits until the burst of late data is over, so that it makes one re
 from dataclasses import dataclass
 from typing import Literal
 
+from msgspec.structs import replace
+
 from functions.trips.segmentation import FLICKER_MS
 from functions.trips.vehicle_trips import VehicleTrips
 
@@ -41,12 +43,12 @@ def next_step(state: VehicleTrips, policy: Policy) -> tuple[Step, int] | None:
 
 def with_alarm(before: VehicleTrips, policy: Policy, rung_ms: int = 0) -> VehicleTrips:
     """Sets the alarm to what is due next. An alarm that is too early stays until it has rung: it costs less so."""
-    state, step = before.copy(), next_step(before, policy)
-    if state.alarm_ms is not None and state.alarm_ms <= rung_ms:
-        state.alarm_ms = None
-    if step is not None and (state.alarm_ms is None or step[1] < state.alarm_ms):
-        state.alarm_ms = step[1]
-    return state
+    alarm_ms, step = before.alarm_ms, next_step(before, policy)
+    if alarm_ms is not None and alarm_ms <= rung_ms:
+        alarm_ms = None
+    if step is not None and (alarm_ms is None or step[1] < alarm_ms):
+        alarm_ms = step[1]
+    return replace(before, alarm_ms=alarm_ms)
 
 
 @dataclass(frozen=True, slots=True)

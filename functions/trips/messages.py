@@ -2,6 +2,10 @@
 whenever the same fact is told again.
 """
 
+from typing import Any
+
+import msgspec
+
 from functions.trips.progress import Announcement
 from functions.trips.summary import Summary
 from shared.messaging.contracts import Message, TripCompleted, TripRevised, to_envelope
@@ -60,7 +64,21 @@ def _event(vehicle_id: str, announcement: Announcement) -> Message:
     return kind(revision=announcement.revision, **_told(summary))
 
 
-def _told(summary: Summary) -> dict[str, object]:
+def _told(summary: Summary) -> dict[str, Any]:
     """The part of the summary that events carry: no positions."""
     fields = set(TripCompleted.__struct_fields__) - {"revision"}
     return {name: getattr(summary, name) for name in fields}
+
+
+def trip_values(vehicle_id: str, announcement: Announcement) -> dict[str, str | int | float | None]:
+    """The trip as a row that readers rely on; one that is withdrawn has no distance."""
+    values: dict[str, str | int | float | None] = {
+        "trip_id": announcement.trip_id,
+        "vehicle_id": vehicle_id,
+        "started_at_ms": announcement.start_ms,
+        "revision": announcement.revision,
+    }
+    if announcement.summary is not None:
+        values |= msgspec.structs.asdict(announcement.summary)
+        values["dropped"] = msgspec.json.encode(announcement.summary.dropped).decode()
+    return values

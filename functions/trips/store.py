@@ -12,12 +12,11 @@ hub, is written in few transactions. It holds, by row key:
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-
-import msgspec
+from functools import partial
 
 from functions.trips import agenda, compact, vehicle_trips
 from functions.trips.agenda import Watch
-from functions.trips.messages import trip_event
+from functions.trips.messages import trip_event, trip_values
 from functions.trips.progress import Announcement
 from functions.trips.telemetry import Telemetry
 from functions.trips.vehicle_trips import VehicleTrips
@@ -35,6 +34,7 @@ MAX_TRANSACTION_BYTES = 3_500_000  # the service takes 4 MiB
 
 _PARTITIONS = "~partitions"  # lists the other partitions
 _CLOCK, _WATCH, _ALARM, _TRIP = "~clock", "~watch", "~alarm|", "~trip|"
+CARRY_ATTEMPTS = 5
 _LAST_MS = 9_999_999_999_999  # inverts a timestamp, so that the newest trip comes first
 
 
@@ -92,7 +92,9 @@ class Store:
 
     async def partitions_of(self, vehicle_id: str) -> list[str]:
         """Where the vehicle has a state: one partition, unless the Event Hub was divided anew. Raises `Unavailable`."""
-        possible = [name for name in await self.partitions() if name == partition_of(name.rpartition("-")[0], vehicle_id)]
+        possible = [
+            name for name in await self.partitions() if name == partition_of(name.rpartition("-")[0], vehicle_id)
+        ]
         rows = await asyncio.gather(*(self._table.get(name, vehicle_id) for name in possible))
         return [row.partition for row in rows if row is not None]
 
@@ -126,10 +128,10 @@ class Store:
             return stored
 
         ids = list(vehicle_ids)
-        cold = [vehicle_id for vehicle_id in ids if (partition, vehicle_id) not in self._warm]
-        found = {vehicle_id: self._warm[partition, vehicle_id] for vehicle_id in ids if vehicle_id not in cold}
-        found.update(zip(cold, await asyncio.gather(*map(read, cold)), strict=True))
-        return found
+        warm = {vehicle_id: self._warm.get((partition, vehicle_id)) for vehicle_id in ids}
+        cold = [vehicle_id for vehicle_id, stored in warm.items() if stored is None]
+        found = dict(zip(cold, await asyncio.gather(*map(read, cold)), strict=True))
+        return {vehicle_id: warm[vehicle_id] or found[vehicle_id] for vehicle_id in ids}
 
     def forget(self, partition: str, vehicle_id: str) -> None:
         """Reads the state from the table next time."""
@@ -167,22 +169,21 @@ class Store:
 
     async def messages(self, partition: str, vehicle_id: str, from_ms: int) -> list[Telemetry]:
         """The vehicle's messages with a sample at or after `from_ms`. Raises `Unavailable`."""
-        rows = self._table.query(partition, **_messages_of(vehicle_id), at_least={"last_ms": from_ms})
-        return [_message(row) async for row in rows]
+        first, beyond = _messages_of(vehicle_id)
+        rows = self._table.query(partition, key_from=first, key_before=beyond, at_least={"last_ms": from_ms})
+        return [compact.from_row(row.key, row.values) async for row in rows]
 
     async def remove_messages(self, partition: str, vehicle_id: str, until_ms: int, limit: int) -> bool | None:
         """Removes messages without a sample after `until_ms`.
 
         Returns whether there are later ones, or None if `limit` was reached before. Raises `Unavailable`, `Conflict`.
         """
-        of_vehicle = _messages_of(vehicle_id)
-        query = self._table.query(partition, **of_vehicle, at_most={"last_ms": until_ms}, limit=limit)
-        old = [delete(Row(partition, row.key)) async for row in query]
+        first, beyond = _messages_of(vehicle_id)
+        of_vehicle = partial(self._table.query, partition, key_from=first, key_before=beyond)
+        old = [delete(Row(partition, row.key)) async for row in of_vehicle(at_most={"last_ms": until_ms}, limit=limit)]
         for start in range(0, len(old), MAX_TRANSACTION_ENTITIES):
             await self._table.commit(old[start : start + MAX_TRANSACTION_ENTITIES])
-        if len(old) == limit:
-            return None
-        return bool([row async for row in self._table.query(partition, **of_vehicle, limit=1)])
+        return None if len(old) == limit else bool([row async for row in of_vehicle(limit=1)])
 
     # --- outgoing
 
@@ -229,16 +230,18 @@ def _with_clock(transaction: _Transaction, partition: str, arrived_ms: int | Non
 
 
 def _size(row: Row) -> int:
-    """About what the row takes in a transaction, where bytes travel as base64."""
-    values = row.values.values()
-    return 600 + sum(len(value) * (4 if isinstance(value, str) else 2) for value in values if isinstance(value, str | bytes))
+    """At most what the row takes in a transaction, where bytes travel as base64."""
+    return 1000 + sum(2 * len(value) for value in row.values.values() if isinstance(value, str | bytes))
 
 
 def _writes(partition: str, change: Change, now_ms: int) -> list[Write]:
     """The state comes first."""
     row = Row(partition, change.vehicle_id, {"state": vehicle_trips.encode(change.state)}, change.before.etag)
     writes = [insert(row) if row.etag is None else replace(row)]
-    writes += [upsert(_message_row(partition, change.vehicle_id, message)) for message in change.messages]
+    writes += [
+        upsert(Row(partition, compact.row_key(change.vehicle_id, message), compact.row_values(message)))
+        for message in change.messages
+    ]
     alarm_ms, old_alarm_ms = change.state.alarm_ms, change.before.state.alarm_ms
     if alarm_ms != old_alarm_ms:
         if old_alarm_ms is not None:
@@ -246,7 +249,8 @@ def _writes(partition: str, change: Change, now_ms: int) -> list[Write]:
         if alarm_ms is not None:
             writes.append(upsert(Row(partition, _alarm(alarm_ms, change.vehicle_id))))
     for announcement in change.announcements:
-        writes.append(upsert(_outgoing_trip(partition, change.vehicle_id, announcement)))
+        values = trip_values(change.vehicle_id, announcement)
+        writes.append(upsert(Row(partition, _TRIP + announcement.trip_id, values)))
         event = trip_event(change.vehicle_id, announcement, now_ms)
         writes += outbox.rows(partition, [Outgoing(settings.DOMAIN_EVENTS, event)])
     return writes
@@ -256,47 +260,30 @@ def _alarm(moment_ms: int, vehicle_id: str) -> str:
     return f"{_ALARM}{moment_ms:013d}|{vehicle_id}"
 
 
-def _messages_of(vehicle_id: str) -> dict[str, str]:
-    return {"key_from": f"{vehicle_id}|", "key_before": f"{vehicle_id}}}"}  # "}" follows "|"
-
-
-def _message_row(partition: str, vehicle_id: str, message: Telemetry) -> Row:
-    return Row(
-        partition,
-        f"{vehicle_id}|{message.boot}|{message.seq:010d}",
-        {
-            "last_ms": message.last_ms,
-            "arrived_ms": message.arrived_ms,
-            "samples": compact.pack(message.samples, message.dropped),
-        },
-    )
-
-
-def _message(row: Row) -> Telemetry:
-    _, boot, seq = row.key.split("|")
-    samples, dropped = compact.unpack(_bytes(row, "samples"))
-    return Telemetry(boot, int(seq), _int(row, "arrived_ms"), samples, dropped)
-
-
-def _outgoing_trip(partition: str, vehicle_id: str, announcement: Announcement) -> Row:
-    values: dict[str, str | int | float | None] = {
-        "vehicle_id": vehicle_id,
-        "started_at_ms": announcement.start_ms,
-        "revision": announcement.revision,
-    }
-    if announcement.summary is not None:
-        values |= msgspec.structs.asdict(announcement.summary)
-        values["dropped"] = msgspec.json.encode(announcement.summary.dropped).decode()
-    return Row(partition, _TRIP + announcement.trip_id, values)
+def _messages_of(vehicle_id: str) -> tuple[str, str]:
+    return f"{vehicle_id}|", f"{vehicle_id}}}"  # "}" follows "|"
 
 
 async def _carry(outgoing: Row) -> None:
-    """Brings the trip's row up to this revision, or removes it if there is no summary. Never goes back to an older."""
-    trips = Table(settings.TRIPS_TABLE)
-    vehicle_id, revision = str(outgoing.values["vehicle_id"]), _int(outgoing, "revision")
-    key = f"{_LAST_MS - _int(outgoing, 'started_at_ms'):013d}"
+    """Brings the trip's row up to this revision, never back to an older one, or removes it if it is withdrawn."""
+    trips, revision = Table(settings.TRIPS_TABLE), _int(outgoing, "revision")
+    vehicle_id, key = str(outgoing.values["vehicle_id"]), f"{_LAST_MS - _int(outgoing, 'started_at_ms'):013d}"
     stored = await trips.get(vehicle_id, key) if revision > 1 else None
-    ...
+    for _ in range(CARRY_ATTEMPTS):
+        if stored is not None and _int(stored, "revision") >= revision:
+            return
+        if "distance_km" not in outgoing.values:
+            write = None if stored is None else delete(stored)
+        else:
+            row = Row(vehicle_id, key, outgoing.values, stored.etag if stored else None)
+            write = insert(row) if stored is None else replace(row)
+        try:
+            await trips.commit([write] if write else [])
+        except Conflict:
+            stored = await trips.get(vehicle_id, key)
+        else:
+            return
+    raise Conflict("a trip's row changes faster than it can be written")
 
 
 def _int(row: Row, name: str) -> int:

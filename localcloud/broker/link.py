@@ -111,18 +111,18 @@ class IncomingLink(Link):
         self._first, self._parts, self._size_bytes = None, [], 0
 
     def _take(self, payload: bytes, message_format: int, size_bytes: int) -> Described:
+        """The outcome of a delivery."""
+        if size_bytes > MAX_MESSAGE_BYTES:
+            return _rejected(MESSAGE_SIZE_EXCEEDED, f"The message has more than {MAX_MESSAGE_BYTES} bytes.")
         try:
-            if size_bytes > MAX_MESSAGE_BYTES:
-                raise AmqpError(MESSAGE_SIZE_EXCEEDED, f"The message has more than {MAX_MESSAGE_BYTES} bytes.")
             self._sink.send(payload, message_format)
         except AmqpError as error:
-            return outcome(REJECTED, error_value(error))
+            return _rejected(error.condition, error.description)
         except Malformed as error:
-            return outcome(REJECTED, error_value(AmqpError(DECODE_ERROR, str(error))))
+            return _rejected(DECODE_ERROR, str(error))
         except Exception:
             logger.exception("Taking a message to %s failed", self.path)
-            failed = AmqpError(INTERNAL_ERROR, "The broker failed; its log says why.")
-            return outcome(REJECTED, error_value(failed))
+            return _rejected(INTERNAL_ERROR, "The broker failed; its log says why.")
         return outcome(ACCEPTED)
 
     def _settle(self, delivery_id: int | None, state: Described) -> None:
@@ -190,3 +190,7 @@ class OutgoingLink(Link):
             0x70, delivery_id, 0xA0, 16, tag, 0x43, _TRUE if self._settled else _FALSE, _TRUE if more else _FALSE
         )
         return self._transfer_head + delivery + _TRANSFER_TAIL
+
+
+def _rejected(condition: str, description: str) -> Described:
+    return outcome(REJECTED, error_value(AmqpError(condition, description)))

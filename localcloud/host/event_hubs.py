@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 from azure.eventhub import EventData
@@ -24,6 +25,14 @@ _OWNER_LEVEL = 0
 _RECONNECT_INTERVAL_S = 1
 _KNOWN_ANNOTATIONS = (b"x-opt-sequence-number", b"x-opt-offset", b"x-opt-enqueued-time", b"x-opt-partition-key")
 _IOTHUB_ENQUEUED_TIME = "iothub-enqueuedtime"
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What a partition's function is working on, and the sign to make no further attempt."""
+
+    task: asyncio.Task[None]
+    abandoned: asyncio.Event
 
 
 class EventHubListener:
@@ -51,8 +60,9 @@ class EventHubListener:
             retry_total=0,  # the SDK makes a new receiver after each interval; more retries only hide the reason
         )
         self._receiving: list[asyncio.Task[None]] = []
-        self._running: set[asyncio.Task[None]] = set()
+        self._batches: dict[str, _Batch] = {}
         self._batches_since_checkpoint: dict[str, int] = {}
+        self._interrupted: set[str] = set()
         self._stopping = False
 
     async def start(self) -> None:
@@ -84,8 +94,11 @@ class EventHubListener:
     async def stop(self, grace_s: float) -> None:
         """Takes no further batch, lets those that run come to their checkpoint, at most for `grace_s` seconds."""
         self._stopping = True
-        if self._running:
-            _, late = await asyncio.wait(self._running, timeout=grace_s)
+        batches = list(self._batches.values())
+        for batch in batches:
+            batch.abandoned.set()
+        if batches:
+            _, late = await asyncio.wait([batch.task for batch in batches], timeout=grace_s)
             for task in late:
                 task.cancel()
         await self._client.close()
@@ -97,13 +110,15 @@ class EventHubListener:
             await asyncio.Event().wait()  # until the client is closed: returning would fetch the next batch
         if not events:
             return
+        self._interrupted.discard(partition.partition_id)
         # A task of its own, so that closing the client cancels the wait and not the function.
-        task = asyncio.create_task(self._process(partition, events))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        abandoned = asyncio.Event()
+        task = asyncio.create_task(self._process(partition, events, abandoned))
+        self._batches[partition.partition_id] = _Batch(task, abandoned)
+        task.add_done_callback(lambda _: self._batches.pop(partition.partition_id))
         await asyncio.shield(task)
 
-    async def _process(self, partition: PartitionContext, events: list[EventData]) -> None:
+    async def _process(self, partition: PartitionContext, events: list[EventData], abandoned: asyncio.Event) -> None:
         source = Partition(
             partition.fully_qualified_namespace,
             partition.eventhub_name,
@@ -113,24 +128,38 @@ class EventHubListener:
         count = self._batches_since_checkpoint.get(partition.partition_id, 0) + 1
         checkpointing = count >= self._options.batch_checkpoint_frequency
         self._batches_since_checkpoint[partition.partition_id] = 0 if checkpointing else count
-        for trigger_input in self._inputs(events, source, checkpointing=checkpointing):
-            if not await self._invoker.run(self._function, trigger_input):
-                return
-        if checkpointing:
-            await partition.update_checkpoint(events[-1])
+        finished: EventData | None = None
+        for last, trigger_input in self._inputs(events, source, checkpointing=checkpointing):
+            if abandoned.is_set() or not await self._invoker.run(self._function, trigger_input, abandoned):
+                break
+            finished = last
+        if checkpointing and finished:
+            await partition.update_checkpoint(finished)
 
-    def _inputs(self, events: list[EventData], source: Partition, *, checkpointing: bool) -> Iterator[TriggerInput]:
+    def _inputs(
+        self, events: list[EventData], source: Partition, *, checkpointing: bool
+    ) -> Iterator[tuple[EventData, TriggerInput]]:
+        """What to invoke with, and the last event that each covers."""
         received = [_event(event) for event in events]
         binary = self._function.trigger.is_binary
         if self._function.trigger.is_batch:
-            yield event_batch(received, source, binary=binary, checkpointing=checkpointing)
+            yield events[-1], event_batch(received, source, binary=binary, checkpointing=checkpointing)
         else:
-            for event in received:
-                yield single_event(event, source, binary=binary, checkpointing=checkpointing)
+            for raw, event in zip(events, received, strict=True):
+                yield raw, single_event(event, source, binary=binary, checkpointing=checkpointing)
 
     async def _on_error(self, partition: PartitionContext | None, error: Exception) -> None:
-        where = f"partition {partition.partition_id}" if partition else "the event hub"
-        logger.warning("receiving from %s is interrupted: %s: %s", where, type(error).__name__, error)
+        """The SDK makes a new receiver when this returns, from the last checkpoint on.
+
+        So the batch in hand comes again, and must be at rest by then: never two at once of one partition.
+        """
+        partition_id = partition.partition_id if partition else ""
+        if partition_id not in self._interrupted:  # said once, not every second
+            self._interrupted.add(partition_id)
+            logger.warning("partition %s is interrupted: %s: %s", partition_id, type(error).__name__, error)
+        if batch := self._batches.get(partition_id):
+            batch.abandoned.set()
+            await asyncio.wait((batch.task,))
 
 
 def _event(event: EventData) -> Event:

@@ -16,16 +16,12 @@ class RetryingInvoker:
     def __init__(self, invoker: Invoker, chance: Callable[[], float] = random.random) -> None:
         self._invoker = invoker
         self._chance = chance
-        self._stopping = asyncio.Event()
 
-    def stop(self) -> None:
-        """Ends all waiting for a next attempt."""
-        self._stopping.set()
-
-    async def run(self, function: IndexedFunction, trigger_input: TriggerInput) -> bool:
+    async def run(self, function: IndexedFunction, trigger_input: TriggerInput, abandoned: asyncio.Event) -> bool:
         """Whether the input is done with: the function succeeded, or failed as often as it may.
 
-        False if the host stops in between, so that the input must come again.
+        Once it is `abandoned`, because the host stops or its partition is lost, a failure is not followed by another
+        attempt, and the answer is False: the input must come again.
         """
         policy = function.retry_policy
         delays_s = policy.delays_s(self._chance) if policy else iter(())
@@ -34,21 +30,22 @@ class RetryingInvoker:
             try:
                 await self._invoker.invoke(function, trigger_input, context)
             except InvocationFailed as failure:
-                if self._stopping.is_set():
+                if abandoned.is_set():
                     return False
                 delay_s = next(delays_s, None)
                 if policy is None or delay_s is None:
                     return True
                 context = RetryContext(context.retry_count + 1, policy.max_retry_count, failure.rpc_exception)
                 logger.warning("retry %d follows in %.1f s", context.retry_count, delay_s)
-                if await self._stopped_within(delay_s):
+                if await _is_set_within(abandoned, delay_s):
                     return False
             else:
                 return True
 
-    async def _stopped_within(self, delay_s: float) -> bool:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), delay_s)
-        except TimeoutError:
-            return False
-        return True
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -93,11 +93,14 @@ class Host:
 
     async def _start(self, listener: Listener) -> None:
         """Tries for as long as it takes: a broker may come up after the host, as in the cloud."""
+        reason = ""
         while True:
             try:
                 await listener.start()
             except Exception as error:  # noqa: BLE001 - the SDKs' errors on the way to a connection are many
-                logger.warning("cannot listen yet: %s: %s", type(error).__name__, error)
+                if str(error) != reason:  # said once, not every second
+                    reason = str(error)
+                    logger.warning("cannot listen yet: %s: %s", type(error).__name__, reason)
                 await asyncio.sleep(_START_RETRY_S)
             else:
                 return
@@ -105,7 +108,6 @@ class Host:
     async def stop(self) -> None:
         """Takes nothing more, lets running invocations finish for a bounded time, records how far they got."""
         self._admin.state = "Stopping"
-        self._retrying.stop()
         await asyncio.gather(
             self._server.stop(),
             self._admin.stop(_GRACE_S),
@@ -113,8 +115,3 @@ class Host:
         )
         await self._storage.close()
         self._invoker.close()
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether no invocation runs, not even one that outlasted the stop in a thread."""
-        return all(counts.running == 0 for counts in self._invoker.counts.values())

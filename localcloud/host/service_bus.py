@@ -111,7 +111,9 @@ class ServiceBusListener:
         finally:
             for task in (receiving, stopping):
                 task.cancel()
-            await self._finish_running()
+            # After a lost connection functions run on beside the next receiver; their messages come again.
+            if self._stopping.is_set():
+                await self._finish_running()
 
     async def _finish_running(self) -> None:
         """The receiver stays open meanwhile, because settlements go through it."""

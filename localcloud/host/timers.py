@@ -113,6 +113,7 @@ class TimerListener:
         self._store = store if monitored and not too_frequent else None
         self._firing: asyncio.Task[None] | None = None
         self._invocation: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
         self._status = ScheduleStatus(NEVER, NEVER, NEVER)
 
     async def start(self) -> None:
@@ -127,6 +128,7 @@ class TimerListener:
 
     async def stop(self, grace_s: float) -> None:
         """Fires no more, lets a running invocation come to its end and be recorded, at most for `grace_s` seconds."""
+        self._stopping.set()
         if self._firing is None:
             return
         if self._invocation is not None:
@@ -155,7 +157,8 @@ class TimerListener:
     async def _invoke(self, *, past_due: bool, scheduled: bool) -> None:
         fired_at = self._clock()
         status = self._status.to_json() if self._store else None
-        if await self._invoker.run(self._function, timer_info(past_due=past_due, status=status)):
+        trigger_input = timer_info(past_due=past_due, status=status)
+        if await self._invoker.run(self._function, trigger_input, self._stopping):
             self._status = status_after(self._schedule, self._status, fired_at, scheduled=scheduled)
             await self._record()
 

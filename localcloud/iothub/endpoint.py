@@ -121,20 +121,23 @@ class EventHubEndpoint:
                 group.create_task(self._deliver(partition))
 
     async def _deliver(self, partition: _Partition) -> None:
+        await self._new_batch(partition)  # connects, which takes a second that the first message is spared
         while True:
             await partition.wait()
             await asyncio.sleep(_LINGER_S)
             await self._deliver_batch(partition)
 
     async def _deliver_batch(self, partition: _Partition) -> None:
-        producer, partition_id = self._producer, partition.partition_id
-        batch = await self._persistently(lambda: producer.create_batch(partition_id=partition_id))
+        batch = await self._new_batch(partition)
         count = partition.fill(batch)
         if not count:
             partition.drop_unsendable()
             return
-        await self._persistently(lambda: producer.send_batch(batch))
+        await self._persistently(lambda: self._producer.send_batch(batch))
         partition.settle(count)
+
+    async def _new_batch(self, partition: _Partition) -> EventDataBatch:
+        return await self._persistently(lambda: self._producer.create_batch(partition_id=partition.partition_id))
 
     async def _persistently(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
         """What the attempt gives once it succeeds, however long the Event Hub is away."""

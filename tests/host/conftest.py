@@ -31,12 +31,21 @@ class Bench:
     observer: Observer
     observed_at: Path
     hosts: list[Child] = field(default_factory=list)
+    broker: Child = field(init=False)
     _producers: dict[str, EventHubProducerClient] = field(default_factory=dict)
     _bus_senders: dict[str, ServiceBusSender] = field(default_factory=dict)
     _senders: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def __post_init__(self) -> None:
         self._bus = ServiceBusClient.from_connection_string(self.layout.amqp_connection)
+
+    async def start_broker(self) -> None:
+        layout = self.layout
+        arguments = ("--address", layout.address, "--port", str(layout.amqp_port), "--config", str(CONFIG))
+        log = layout.directory / "logs" / "test-broker.log"
+        command = python_module("localcloud.broker", *arguments)
+        self.broker = await Child.start("broker", command, log=log, environment=child_environment())
+        await self.broker.until_ready()
 
     async def start_host(self, **settings: str) -> Child:
         """A running host of the test app; its id keeps its timers apart from other tests'."""
@@ -83,10 +92,14 @@ class Bench:
         async with self._bus.get_queue_receiver(queue, sub_queue=sub_queue) as receiver:
             yield receiver
 
-    async def close(self) -> None:
+    async def close_clients(self) -> None:
         await self._senders.aclose()
         await self._bus.close()
+
+    async def close(self) -> None:
+        await self.close_clients()
         await self.stop_hosts()
+        await self.broker.stop()
 
     async def stop_hosts(self) -> None:
         """Two hosts at once would take the partitions from each other."""
@@ -95,18 +108,9 @@ class Bench:
 
 
 @pytest.fixture(scope="session")
-async def services(local_services: LocalCloud) -> AsyncIterator[Layout]:
-    """The suite's storage with a broker of our own."""
-    layout = replace(local_services.layout, amqp_port=local_services.layout.on_free_ports().amqp_port)
-    arguments = ("--address", layout.address, "--port", str(layout.amqp_port), "--config", str(CONFIG))
-    log = layout.directory / "logs" / "test-broker.log"
-    command = python_module("localcloud.broker", *arguments)
-    broker = await Child.start("broker", command, log=log, environment=child_environment())
-    try:
-        await broker.until_ready()
-        yield layout
-    finally:
-        await broker.stop()
+def services(local_services: LocalCloud) -> Layout:
+    """The suite's storage, and a free port for a broker of our own."""
+    return replace(local_services.layout, amqp_port=local_services.layout.on_free_ports().amqp_port)
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +118,7 @@ async def bench(services: Layout) -> AsyncIterator[Bench]:
     observer, transport, path = await Observer.listen()
     bench = Bench(services, observer, path)
     try:
+        await bench.start_broker()
         yield bench
     finally:
         await bench.close()

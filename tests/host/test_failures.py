@@ -29,7 +29,7 @@ async def until_checkpointed(
     bench: Bench, event_hub: str, partition: str, sequence_number: int, group: str = "$Default"
 ) -> None:
     async with asyncio.timeout(20):
-        # noqa, because a blob tells nobody that it was written.
+        # Asked again and again, because a blob tells nobody that it was written.
         while await read_checkpoint(bench, event_hub, partition, group) != sequence_number:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
@@ -105,6 +105,18 @@ async def test_a_stop_leaves_an_unfinished_retry_to_the_next_host(bench: Bench, 
     await bench.start_host()
     *_, again = await bench.observer.wait("event_retried", len(attempts) + 1, where=contains("fail"))
     assert again["seen"][0]["sequence_number"] == attempts[-1]["seen"][0]["sequence_number"]
+
+
+async def test_a_host_outlives_its_broker(bench: Bench, host: Child) -> None:
+    await bench.broker.kill()
+    await bench.start_broker()
+    # By SDK clients of their own, since the bench's have lost their connection.
+    fresh = Bench(bench.layout, bench.observer, bench.observed_at)
+    await fresh.send_events("one", b"after the broker's return")
+    await fresh.send_messages(ServiceBusMessage(b"after the broker's return"), queue="commands")
+    for function in ("event_one", "queue_message"):
+        await bench.observer.wait(function, where=lambda each: each["seen"]["body"] == "after the broker's return")
+    await fresh.close_clients()
 
 
 async def test_a_taken_port_is_named_with_the_option_to_change_it(bench: Bench, host: Child, tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ async def test_changed_thumbprints_count_from_the_next_connect_on(hub: Hub, dire
 
 async def test_a_token_that_expires_ends_the_connection(hub: Hub, device_id: str) -> None:
     await hub.register(device_id, type="sas", symmetricKey={"primaryKey": KEY, "secondaryKey": KEY})
-    token = hub.token(f"{hub.address}/devices/{device_id}", key=KEY, lifetime_s=3)
+    token = hub.token(f"{hub.address}/devices/{device_id}", key=KEY, lifetime_s=2)
     async with raw_client(hub, device_id, None) as client:
         assert await client.connect(password=token.encode()) == 0
         assert await client.receive() is None

@@ -1,0 +1,236 @@
+"""Trips, from the telemetry that makes them to the sweep that ends what has fallen silent.
+
+Messages become rows and the vehicle's state goes on, in one transaction; only then are trips announced, from the rows
+and in further transactions. So whoever meets the state again (a redelivered batch, the next sweep) can go on where a
+crash left off.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from functions.trips import messages, progress
+from functions.trips.agenda import Policy, next_step, with_alarm
+from functions.trips.messages import SweepPartition
+from functions.trips.store import Change, Store, Stored, partition_of
+from functions.trips.telemetry import NoUsableSample, Telemetry, decode
+from functions.trips.vehicle_trips import VehicleTrips
+from shared.clock import Clock, to_epoch_ms, utc_now
+from shared.errors import Conflict, Rejected
+from shared.identity.vehicle import check_vehicle_id
+from shared.messaging import contracts, device_messages, parking, publisher
+from shared.messaging.contracts import CloseTrip, Message
+from shared.messaging.device_messages import DeviceMessage
+from shared.messaging.envelope import Envelope
+from shared.messaging.publisher import Outgoing
+from shared.settings import TRIP_COMMANDS, settings
+
+log = logging.getLogger(__name__)
+
+DECISIONS = 6  # so often a decision is made anew when someone else was faster
+MESSAGES_AT_ONCE = 40  # of one vehicle: even the largest fit into a transaction with its state
+SWEEP_LIMIT = 200  # vehicles for one message, so that it is done well within its lock
+STEPS = 20  # of one vehicle in one sweep
+REMOVED_AT_ONCE = 1000
+
+_warm = Store()
+
+_Batch = dict[str, dict[str, list[Telemetry]]]  # by partition and vehicle
+
+
+def _policy() -> Policy:
+    configured = settings()
+    return Policy(
+        silence_ms=configured.trip_silence_s * 1000,
+        close_after_ms=configured.trip_close_after_s * 1000,
+        lateness_ms=configured.trip_lateness_s * 1000,
+    )
+
+
+# --- Telemetry
+
+
+async def hear(received: Sequence[DeviceMessage], *, store: Store = _warm, clock: Clock = utc_now) -> None:
+    """Takes in telemetry and announces the trips that it completes. Raises `Unavailable`, `Conflict`."""
+    batch: _Batch = defaultdict(lambda: defaultdict(list))
+    origins = dict[tuple[str, str, int], DeviceMessage]()
+
+    async def read(message: DeviceMessage) -> None:
+        vehicle_id = message.caller.vehicle_id
+        partition = partition_of(message.partition, vehicle_id)
+        try:
+            telemetry = decode(message.body, message.caller, to_epoch_ms(message.arrived_at))
+        except NoUsableSample as reason:
+            batch[partition][vehicle_id].append(reason.arrival)
+            raise
+        batch[partition][vehicle_id].append(telemetry)
+        origins[vehicle_id, telemetry.boot, telemetry.seq] = message
+
+    await device_messages.handle_each(received, read)
+    for partition, vehicles in batch.items():
+        await store.list_partition(partition)
+        for portion in _portions(vehicles):
+            await _take_in(store, partition, portion, origins, clock)
+        for vehicle_id in vehicles:
+            await _settle(store, partition, vehicle_id, clock)
+        if store.may_hold_outgoing(partition):
+            await store.flush(partition)
+
+
+def _portions(vehicles: Mapping[str, Sequence[Telemetry]]) -> Iterator[dict[str, Sequence[Telemetry]]]:
+    """Portions that hold at most `MESSAGES_AT_ONCE` of a vehicle, in the order in which it sent them."""
+    ordered = {
+        vehicle_id: sorted(sent, key=lambda message: (message.boot, message.seq))
+        for vehicle_id, sent in vehicles.items()
+    }
+    longest = max(map(len, ordered.values()), default=0)
+    for start in range(0, longest, MESSAGES_AT_ONCE):
+        cut = slice(start, start + MESSAGES_AT_ONCE)
+        yield {vehicle_id: sent[cut] for vehicle_id, sent in ordered.items() if len(sent) > start}
+
+
+async def _take_in(
+    store: Store,
+    partition: str,
+    vehicles: Mapping[str, Sequence[Telemetry]],
+    origins: Mapping[tuple[str, str, int], DeviceMessage],
+    clock: Clock,
+) -> None:
+    policy = _policy()
+    arrived_ms = max(message.arrived_ms for sent in vehicles.values() for message in sent)
+    for _ in range(DECISIONS):
+        changes = list[Change]()
+        for vehicle_id, stored in (await store.load(partition, vehicles)).items():
+            intake = progress.take_in(stored.state, vehicles[vehicle_id], policy)
+            for message in intake.too_late:
+                await _park_late(origins[vehicle_id, message.boot, message.seq])
+            if intake.state is not None:
+                state = with_alarm(intake.state, policy)
+                changes.append(Change(vehicle_id, stored, state, messages=intake.new))
+        lost = await store.save(partition, changes, to_epoch_ms(clock()), arrived_ms)
+        if not lost:
+            return
+        vehicles = {vehicle_id: vehicles[vehicle_id] for vehicle_id in lost}
+    raise Conflict("trips: the state of a vehicle changes faster than its telemetry can be taken in")
+
+
+async def _park_late(message: DeviceMessage) -> None:
+    reason = Rejected("too-late", "the trips of that time are closed: they can be revised for 72 hours")
+    await parking.park(message.origin, reason, message.body)
+
+
+async def _settle(store: Store, partition: str, vehicle_id: str, clock: Clock, *, close: bool = False) -> None:
+    """Announces what is due; with `close` everything, and the trip under way as if it had ended."""
+    policy, conflicts = _policy(), 0
+    while conflicts < DECISIONS:
+        stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
+        now_ms = max(to_epoch_ms(clock()), stored.state.heard_ms)
+        step = next_step(stored.state, policy)
+        if not close and (step is None or step[0] != "settle" or step[1] > now_ms):
+            return
+        needed_from_ms = progress.needed_from_ms(stored.state, close=close)
+        if needed_from_ms is None:
+            return
+        rows = await store.messages(partition, vehicle_id, needed_from_ms)
+        state, announcements = progress.settle(stored.state, vehicle_id, rows, now_ms, policy, close=close)
+        change = Change(vehicle_id, stored, with_alarm(state, policy), announcements=announcements)
+        conflicts += len(await store.save(partition, [change], now_ms))
+    raise Conflict("trips: the state of a vehicle changes faster than its trips can be announced")
+
+
+# --- Commands
+
+
+async def obey(envelope: Envelope, *, store: Store = _warm, clock: Clock = utc_now) -> None:
+    """Handles a command of the job's queue. Raises `Rejected`, `Conflict`, `Unavailable`."""
+    command: Message = contracts.decode(envelope, CloseTrip, SweepPartition)
+    match command:
+        case CloseTrip():
+            await _close(check_vehicle_id(command.vehicle_id), store, clock)
+        case SweepPartition():
+            await _sweep(command, store, clock)
+
+
+async def _close(vehicle_id: str, store: Store, clock: Clock) -> None:
+    partitions = await store.partitions_of(vehicle_id)
+    if not partitions:
+        raise Rejected("unknown-vehicle", f"no telemetry of {vehicle_id} was ever taken in")
+    for partition in partitions:
+        await _waive(store, partition, vehicle_id, clock)
+        await _settle(store, partition, vehicle_id, clock, close=True)
+        await store.flush(partition)
+
+
+async def _waive(store: Store, partition: str, vehicle_id: str, clock: Clock) -> None:
+    for _ in range(DECISIONS):
+        store.forget(partition, vehicle_id)
+        stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
+        if stored.state.waiting_since_ms is None:
+            return
+        if await _save(store, partition, vehicle_id, stored, progress.waive(stored.state), clock):
+            return
+    raise Conflict("trips: the state of a vehicle changes faster than its trip can be closed")
+
+
+async def _save(
+    store: Store, partition: str, vehicle_id: str, stored: Stored, state: VehicleTrips, clock: Clock, rung_ms: int = 0
+) -> bool:
+    alarmed = with_alarm(state, _policy(), rung_ms)
+    return not await store.save(partition, [Change(vehicle_id, stored, alarmed)], to_epoch_ms(clock()))
+
+
+# --- What has fallen silent
+
+
+async def start_sweep(*, store: Store = _warm, clock: Clock = utc_now) -> None:
+    """Attends to all partitions, side by side. Raises `Unavailable`."""
+    now_ms = to_epoch_ms(clock())
+    partitions = await store.partitions()
+    sweeps = [messages.sweep_partition(f"sweep-{now_ms}", partition, now_ms) for partition in partitions]
+    await publisher.send([Outgoing(TRIP_COMMANDS, sweep) for sweep in sweeps])
+
+
+async def _sweep(sweep: SweepPartition, store: Store, clock: Clock) -> None:
+    partition, now_ms = sweep.partition, to_epoch_ms(clock())
+    time_ms = await store.watch(partition, now_ms)
+    rung = await store.rung(partition, time_ms, SWEEP_LIMIT)
+    for vehicle_id in rung:
+        try:
+            await _attend(store, partition, vehicle_id, time_ms, clock)
+        except Conflict:
+            log.info("trips: someone else attended to a vehicle at the same time")
+    await store.flush(partition)
+    if len(rung) == SWEEP_LIMIT:
+        following = messages.sweep_partition(sweep.sweep_id, partition, now_ms, round_=sweep.round + 1)
+        await publisher.send([Outgoing(TRIP_COMMANDS, following)])
+
+
+async def _attend(store: Store, partition: str, vehicle_id: str, time_ms: int, clock: Clock) -> None:
+    store.forget(partition, vehicle_id)
+    for _ in range(STEPS):
+        stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
+        step = next_step(stored.state, _policy())
+        if step is None or step[1] > time_ms:
+            break
+        match step[0]:
+            case "waive":
+                await _waive(store, partition, vehicle_id, clock)
+            case "settle":
+                await _settle(store, partition, vehicle_id, clock)
+            case "close":
+                await _settle(store, partition, vehicle_id, clock, close=True)
+            case "tidy":
+                await _tidy(store, partition, vehicle_id, stored, clock)
+    stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
+    await _save(store, partition, vehicle_id, stored, stored.state, clock, rung_ms=time_ms)
+
+
+async def _tidy(store: Store, partition: str, vehicle_id: str, stored: Stored, clock: Clock) -> None:
+    """The horizon moves first, so that a crash leaves rows that are out of sight and removed the next time."""
+    now_ms = to_epoch_ms(clock())
+    if not await _save(store, partition, vehicle_id, stored, progress.tidy(stored.state, now_ms), clock):
+        return
+    stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
+    left = await store.remove_messages(partition, vehicle_id, stored.state.horizon_ms, REMOVED_AT_ONCE)
+    if left is not None:
+        await _save(store, partition, vehicle_id, stored, progress.tidied(stored.state, now_ms, rows_left=left), clock)

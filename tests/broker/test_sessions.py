@@ -1,0 +1,130 @@
+"""Queues with sessions through the unmodified azure-servicebus SDK."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from itertools import count
+
+import pytest
+from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
+from azure.servicebus.exceptions import (
+    OperationTimeoutError,
+    ServiceBusError,
+    SessionCannotBeLockedError,
+    SessionLockLostError,
+)
+
+from tests.broker.conftest import Handlers
+from tests.broker.exchange import bodies, receive, receive_one
+
+QUEUE, SHORT = "sessions", "short-sessions"
+_numbers = count()
+
+
+@pytest.fixture
+def session_id() -> str:
+    return f"session-{next(_numbers)}"
+
+
+@pytest.fixture(scope="module")
+async def sender(client: ServiceBusClient, handlers: Handlers) -> AsyncIterator[ServiceBusSender]:
+    yield await handlers.open(client.get_queue_sender(QUEUE))
+
+
+async def send(sender: ServiceBusSender, session_id: str, *bodies: str) -> None:
+    await sender.send_messages([ServiceBusMessage(body, session_id=session_id) for body in bodies])
+
+
+async def drain(receiver: ServiceBusReceiver, messages: int) -> None:
+    for message in await receive(receiver, messages):
+        await receiver.complete_message(message)
+
+
+async def test_a_session_is_read_in_order_by_one_receiver(
+    client: ServiceBusClient, sender: ServiceBusSender, session_id: str
+) -> None:
+    """Without the messages of other sessions; a second receiver is refused until the first has closed."""
+    await send(sender, "other", "x")
+    await send(sender, session_id, "a", "b", "c")
+    async with client.get_queue_receiver(QUEUE, session_id=session_id) as receiver:
+        received = await receive(receiver, 3)
+        assert bodies(received) == ["a", "b", "c"]
+        assert {message.session_id for message in received} == {session_id}
+        with pytest.raises(SessionCannotBeLockedError):
+            await client.get_queue_receiver(QUEUE, session_id=session_id).__aenter__()
+        await receiver.complete_message(received[0])
+    async with client.get_queue_receiver(QUEUE, session_id=session_id) as receiver:
+        again = await receive(receiver, 2)
+        assert [(str(m), m.delivery_count) for m in again] == [("b", 1), ("c", 1)]
+        for message in again:
+            await receiver.complete_message(message)
+    async with client.get_queue_receiver(QUEUE, session_id="other") as receiver:
+        await drain(receiver, 1)
+
+
+async def test_the_next_session_is_the_one_with_messages(
+    client: ServiceBusClient, sender: ServiceBusSender, session_id: str
+) -> None:
+    """A receiver that waits for one gets it as soon as there is a message."""
+    receiver = client.get_queue_receiver(QUEUE, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=10)
+    opening = asyncio.create_task(receiver.__aenter__())
+    await asyncio.sleep(0.7)
+    assert not opening.done()
+    await send(sender, session_id, "at last")
+    await opening
+    assert receiver.session.session_id == session_id
+    await drain(receiver, 1)
+    await receiver.close()
+
+
+async def test_without_a_session_the_wait_ends_in_time(client: ServiceBusClient, sender: ServiceBusSender) -> None:
+    receiver = client.get_queue_receiver(QUEUE, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=1)
+    with pytest.raises(OperationTimeoutError):
+        await receiver.__aenter__()
+
+
+async def test_a_session_keeps_its_state(client: ServiceBusClient, sender: ServiceBusSender, session_id: str) -> None:
+    """From one receiver to the next, and after its messages are gone."""
+    await send(sender, session_id, "a")
+    async with client.get_queue_receiver(QUEUE, session_id=session_id) as receiver:
+        assert await receiver.session.get_state() is None
+        await receiver.session.set_state(b"half way")
+        await drain(receiver, 1)
+    async with client.get_queue_receiver(QUEUE, session_id=session_id) as receiver:
+        assert await receiver.session.get_state() == b"half way"
+
+
+async def test_an_expired_session_is_lost_to_its_receiver(
+    client: ServiceBusClient, handlers: Handlers, session_id: str
+) -> None:
+    """A renewed one is not; what was not completed goes to the next receiver."""
+    sender = await handlers.open(client.get_queue_sender(SHORT))
+    await send(sender, session_id, "a", "b")
+    receiver = client.get_queue_receiver(SHORT, session_id=session_id)
+    await receiver.__aenter__()
+    await asyncio.sleep(0.3)
+    before = receiver.session.locked_until_utc
+    assert await receiver.session.renew_lock() > before
+    await receiver.complete_message(await receive_one(receiver))
+    await asyncio.sleep(1.2)
+    with pytest.raises(SessionLockLostError):
+        await receiver.receive_messages(1, max_wait_time=1)
+    async with client.get_queue_receiver(SHORT, session_id=session_id) as next_receiver:
+        assert bodies(await receive(next_receiver)) == ["b"]
+    await receiver.close()
+
+
+async def test_a_message_without_session_is_refused(sender: ServiceBusSender) -> None:
+    with pytest.raises(ServiceBusError, match="requires a session id"):
+        await sender.send_messages(ServiceBusMessage("lost"))
+
+
+async def test_sessions_and_plain_queues_do_not_mix(client: ServiceBusClient) -> None:
+    results = await asyncio.gather(
+        client.get_queue_receiver(QUEUE).__aenter__(),
+        client.get_queue_receiver("expiring", session_id="s").__aenter__(),
+        return_exceptions=True,
+    )
+    assert all(isinstance(result, ServiceBusError) for result in results)
+    assert "requires sessions" in str(results[0])
+    assert "has no sessions" in str(results[1])
