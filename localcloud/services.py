@@ -86,7 +86,7 @@ class LocalCloud:
             await child.stop()
 
     async def _start(self, name: str, command: Sequence[str]) -> Child:
-        environment = child_environment(**app_settings(self.layout), **self.settings)
+        environment = child_environment(**{**app_settings(self.layout), **self.settings})
         log = self.layout.directory / "logs" / f"{name}.log"
         child = await Child.start(name, command, log=log, environment=environment)
         self.children[name] = child

@@ -15,7 +15,7 @@ import msgspec
 
 from functions.trips.agenda import Policy
 from functions.trips.reception import Reception
-from functions.trips.segmentation import Fold, Span, advance, in_order
+from functions.trips.segmentation import TUNNEL_MS, Fold, Span, advance, in_order
 from functions.trips.summary import Summary, summarise, trip_id
 from functions.trips.telemetry import Telemetry
 from functions.trips.vehicle_trips import RETENTION_MS, VehicleTrips
@@ -160,6 +160,9 @@ def _digest(summary: Summary | None) -> bytes:
 def tidy(before: VehicleTrips, now_ms: int) -> VehicleTrips:
     """Moves the horizon to where no trip that may still change begins: rows before it can be removed."""
     state, oldest_ms = before.copy(), now_ms - RETENTION_MS
+    under_way = state.fold.trip
+    if under_way is not None and not state.is_open and under_way.end_ms + TUNNEL_MS <= oldest_ms:
+        state.fold.trip = None  # as any later sample would end it
     horizon_ms = oldest_ms if state.under_way_ms is None else min(oldest_ms, state.under_way_ms - 1)
     for known in state.known:
         if known.settled_ms is None or max(known.settled_ms, known.end_ms or 0) > oldest_ms:

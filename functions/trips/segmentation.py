@@ -3,8 +3,8 @@
 - A vehicle that reports is switched on, unless it says `ignition: false`. The first sample of a switched-on vehicle
   starts a trip.
 - `ignition: false` ends it, unless the ignition is back within `FLICKER_MS`.
-- Silence ends it, at the last sample before. Not if the vehicle was on its way meanwhile (a tunnel, a dead spot), which
-  its odometer, its position or its speed before and after tell; that is believed up to `TUNNEL_MS`.
+- Silence ends it, at the last sample before. Not if the vehicle was on its way meanwhile (a tunnel, a dead spot): its
+  odometer tells, without one its position, without that its speed before and after; believed up to `TUNNEL_MS`.
 - Standing still does not end it, as traffic jams and ferries last, until `STANDSTILL_MS`: then it ended when the
   vehicle came to a stand, and the next one starts when the vehicle moves.
 
@@ -161,10 +161,9 @@ def _was_on_its_way(trip: Trip, sample: Sample, silent_ms: int) -> bool:
         return False
     if trip.odo_km is not None and sample.odo_km is not None:
         return _is_plausible((sample.odo_km - trip.odo_km) * 1000, silent_ms)
-    if min(trip.speed_kmh or 0.0, sample.speed_kmh or 0.0) >= DRIVING_KMH:
-        return True
-    away_m = _distance_m(trip.lat, trip.lon, sample)
-    return away_m is not None and _is_plausible(away_m, silent_ms)
+    if (away_m := _distance_m(trip.lat, trip.lon, sample)) is not None:
+        return _is_plausible(away_m, silent_ms)
+    return min(trip.speed_kmh or 0.0, sample.speed_kmh or 0.0) >= DRIVING_KMH
 
 
 def _is_plausible(displacement_m: float, silent_ms: int) -> bool:

@@ -4,6 +4,7 @@ Speed is integrated by the trapezoid rule between the samples that have one, so 
 silence (a tunnel) nothing was measured: there the straight line between the fixes counts, and nothing is idle.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -134,11 +135,13 @@ def _silences(
 
 
 def _straight_m(route: Sequence[Fix], start_ms: int, end_ms: int) -> float:
-    before = [fix for fix in route if fix.t <= start_ms]
-    after = [fix for fix in route if fix.t >= end_ms]
-    if not before or not after:
-        return 0.0
-    return geodesy.length_m([before[-1], after[0]])
+    before = bisect_right(route, start_ms, key=_first_reported)
+    after = bisect_left(route, end_ms, key=_first_reported)
+    return geodesy.length_m([route[before - 1], route[after]]) if before > 0 and after < len(route) else 0.0
+
+
+def _first_reported(fix: Fix) -> int:
+    return fix.t
 
 
 def _idle_ms(samples: Sequence[Sample], silence_ms: int) -> int:

@@ -67,7 +67,7 @@ class _Version(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    boot: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9-]{1,36}$")]
+    boot: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]{1,36}\Z")]
     seq: Annotated[int, msgspec.Meta(ge=0, le=9_999_999_999)]
     samples: Annotated[list[Sample], msgspec.Meta(min_length=1, max_length=MAX_SAMPLES)]
     vehicle_id: str | None = None

@@ -77,10 +77,6 @@ class Garage:
         write_atomically(directory / "state.json", msgspec.json.encode(state))
         return cls(directory)
 
-    @staticmethod
-    def is_there(directory: Path) -> bool:
-        return (directory / "state.json").exists()
-
     @property
     def vehicle_id(self) -> str:
         return self._state.vehicle_id
@@ -117,11 +113,11 @@ class Garage:
         return self.artifacts / sha256
 
     def install(self, software: Software) -> None:
-        """From here on the vehicle runs this software. The file of the one before is deleted."""
-        before = self._state.software
+        """From here on the vehicle runs this software. Other files go: old versions and abandoned downloads."""
         self._save(msgspec.structs.replace(self._state, software=software))
-        if before.sha256 is not None and before.sha256 != software.sha256:
-            remove(self.artifact(before.sha256))
+        for file in self.artifacts.iterdir():
+            if file.name != software.sha256:
+                remove(file)
 
     def update_outcome(self) -> UpdateOutcome | None:
         try:

@@ -88,8 +88,8 @@ class MqttClient:
 
     async def reconnect(self) -> None:
         """Drops the connection and returns when there is one again. Raises `HubUnreachableError` if closed before."""
-        connection, self._connection = self._connection, None
-        self._ready.clear()
+        connection = self._connection
+        self._disconnected()
         if connection is not None:
             await connection.close()
         await self._until_ready()

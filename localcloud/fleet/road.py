@@ -11,7 +11,7 @@ _BENDS: Final = ((0.9, 9.0), (0.35, 2.3), (0.12, 0.8))  # swing of the heading i
 class Road:
     """Where one is after so many kilometres. The same seed is the same road.
 
-    No bend is tighter than some 500 m, so that the way between two seconds is as good as straight.
+    No bend is tighter than some 400 m, so that the way between two seconds is as good as straight.
     """
 
     def __init__(self, lat: float, lon: float, seed: int) -> None:

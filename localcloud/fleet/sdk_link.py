@@ -114,20 +114,26 @@ class SdkLink:
         """A connected client with the first certificate that the hub accepts."""
         refusal = HubRefusedError("there is no certificate to connect with")
         for credential in self._credentials():
-            client = self._make_client(credential)
             try:
-                await client.connect()
-                await self._listen(client)
+                client = await self._open(credential)
             except _sdk().exceptions.CredentialError as error:
-                await self._shut_down(client)
                 refusal = HubRefusedError(f"connection refused: {error.__cause__}")
                 continue
             except _failures() as error:
-                await self._shut_down(client)
                 raise HubUnreachableError(f"{self._endpoint.hostname}: {error.__cause__ or error}") from error
             self.credential = credential
             return client
         raise refusal
+
+    async def _open(self, credential: Credential) -> Any:
+        client = self._make_client(credential)
+        try:
+            await _uncancelled(client.connect())
+            await self._listen(client)
+        except BaseException:
+            await self._shut_down(client)
+            raise
+        return client
 
     def _make_client(self, credential: Credential) -> Any:
         pem = str(credential.pem_file)
@@ -164,7 +170,8 @@ class SdkLink:
     async def _stay_connected(self) -> None:
         while True:
             await self._lost.wait()
-            await self._shut_down(self._client)
+            client, self._client = self._client, None
+            await self._shut_down(client)
             self._take_over(await self._reestablish())
 
     async def _reestablish(self) -> Any:

@@ -145,7 +145,7 @@ class Vehicle:
         sending = scramble(messages, disorder) if disorder else Disordered(messages, 0, 0)
         await self._send_all(sending.messages, pause_s)
         drive = _account(boot, messages, sending)
-        self._position = (messages[-1].samples[-1].lat, messages[-1].samples[-1].lon)
+        self._position = _last_position(messages) or self._position
         self.log.drives.append(drive)
         return drive
 
@@ -241,6 +241,14 @@ class Vehicle:
         else:
             self.log.repeated_messages += 1
         return MethodAnswer(200, {"shown": shown})
+
+
+def _last_position(messages: Sequence[TelemetryMessage]) -> tuple[float, float] | None:
+    for message in reversed(messages):
+        for sample in reversed(message.samples):
+            if sample.lat is not None and sample.lon is not None:
+                return sample.lat, sample.lon
+    return None
 
 
 def _account(boot: str, messages: Sequence[TelemetryMessage], sent: Disordered[TelemetryMessage]) -> Drive:

@@ -173,8 +173,7 @@ class Connection:
     def _connect(self, connect: Connect) -> None:
         try:
             sender = self._host.authenticate(connect, self._stream.peer)
-        except Rejected as rejected:
-            log.warning("a connection is refused: %s", rejected)
+        except Rejected:
             self._refuse(_NOT_AUTHORIZED)
             return
         wait_s = self._host.take_over_wait_s(sender.device.device_id)

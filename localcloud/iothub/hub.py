@@ -52,7 +52,13 @@ class Hub:
 
     def authenticate(self, connect: Connect, peer: Peer) -> Authenticated:
         """Raises `Rejected`."""
-        return authenticate(connect, peer, self.registry, self._hostname, datetime.now(UTC))
+        try:
+            return authenticate(connect, peer, self.registry, self._hostname, datetime.now(UTC))
+        except Rejected as rejected:
+            # What an unknown client calls itself is anything at all, and no business of the log.
+            known = self.registry.find(connect.client_id)
+            log.warning("%s is refused: %s", known.device_id if known else "an unknown client", rejected)
+            raise
 
     def take_over_wait_s(self, device_id: str) -> float:
         """How long a new connection of a connected device has to wait before it may replace the old."""

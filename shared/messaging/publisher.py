@@ -1,5 +1,7 @@
 """Sends envelopes to Service Bus queues and topics."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +29,10 @@ class Outgoing:
 
 ATTEMPT_PROPERTY = "attempt"
 
+# The SDK's senders are not made to be shared by coroutines, and a host runs many invocations at once:
+# https://learn.microsoft.com/python/api/overview/azure/servicebus-readme (thread safety).
+_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
 
 async def send(messages: Sequence[Outgoing]) -> None:
     """Sends the messages, in order per destination. Raises `Unavailable`; then some may have been sent.
@@ -38,7 +44,8 @@ async def send(messages: Sequence[Outgoing]) -> None:
     for destination in dict.fromkeys(message.destination for message in messages):
         batch = [_message(message) for message in messages if message.destination == destination]
         try:
-            await _send_all(_sender(destination), batch)
+            async with _turns[destination]:
+                await _send_all(_sender(destination), batch)
         except ServiceBusError as error:
             # A sender that failed may hold a dead link: the next send starts with a new one.
             _sender.cache_clear()

@@ -1,7 +1,6 @@
 """Queues with sessions through the unmodified azure-servicebus SDK."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from itertools import count
 
 import pytest
@@ -27,8 +26,8 @@ def session_id() -> str:
 
 
 @pytest.fixture(scope="module")
-async def sender(client: ServiceBusClient, handlers: Handlers) -> AsyncIterator[ServiceBusSender]:
-    yield await handlers.open(client.get_queue_sender(QUEUE))
+async def sender(client: ServiceBusClient, handlers: Handlers) -> ServiceBusSender:
+    return await handlers.open(client.get_queue_sender(QUEUE))
 
 
 async def send(sender: ServiceBusSender, session_id: str, *bodies: str) -> None:
@@ -104,6 +103,7 @@ async def test_an_expired_session_is_lost_to_its_receiver(
     await receiver.__aenter__()
     await asyncio.sleep(0.3)
     before = receiver.session.locked_until_utc
+    assert before is not None
     assert await receiver.session.renew_lock() > before
     await receiver.complete_message(await receive_one(receiver))
     await asyncio.sleep(1.2)

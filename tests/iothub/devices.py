@@ -46,12 +46,12 @@ def issued_identity(directory: Path, pki: Pki, device_id: str, *, valid_for_days
     return _saved(directory, key, certificate)
 
 
-def self_signed_identity(directory: Path, name: str = "self") -> Identity:
+def self_signed_identity(directory: Path, *, valid_for_days: int = 30) -> Identity:
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.now(UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "self")])
+    not_after = datetime.now(UTC) + timedelta(days=valid_for_days)
     builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
+    builder = builder.not_valid_before(not_after - timedelta(days=60)).not_valid_after(not_after)
     return _saved(directory, key, builder.sign(key, hashes.SHA256()))
 
 

@@ -89,6 +89,15 @@ async def test_an_expired_certificate_is_refused(hub: Hub, directory: Path, devi
     assert await is_refused(hub, device_id, issued_identity(directory, hub.pki, device_id, valid_for_days=-1))
 
 
+async def test_an_expired_certificate_is_refused_even_if_its_thumbprint_is_registered(
+    hub: Hub, directory: Path, device_id: str
+) -> None:
+    identity = self_signed_identity(directory, valid_for_days=-1)
+    thumbprints = {"primaryThumbprint": identity.thumbprint(hashes.SHA256())}
+    await hub.register(device_id, type="selfSigned", x509Thumbprint=thumbprints)
+    assert await is_refused(hub, device_id, identity)
+
+
 async def test_a_certificate_of_another_ca_is_refused(
     hub: Hub, directory: Path, tmp_path: Path, device_id: str
 ) -> None:

@@ -8,7 +8,9 @@ from zlib import crc32
 
 import msgspec
 
+from localcloud.iothub.events import Event
 from localcloud.iothub.mqtt.packets import Puback, Publish
+from localcloud.iothub.property_bag import parse_message_properties
 from tests.iothub.devices import issued_identity, raw_client, sdk_client, telemetry
 from tests.iothub.events import EventLog
 from tests.iothub.services import Hub
@@ -88,6 +90,17 @@ async def test_routes_decide_which_event_hubs_get_a_message(
     for event in await events.wait(device_id, 5):
         found[event.event_hub].add(event.body)
     assert found == {"telemetry": {b"plain", b"both"}, "urgent": {b"both"}, "others": {b"other", b"bare"}}
+
+
+def test_a_message_for_several_event_hubs_is_accepted_when_the_last_of_them_has_it() -> None:
+    accepted: list[str] = []
+    event = Event("car", b"", parse_message_properties(""), {}, lambda: accepted.append("car"))
+    shared = event.accepted_after(3)
+    shared.accepted()
+    shared.accepted()
+    assert accepted == []
+    shared.accepted()
+    assert accepted == ["car"]
 
 
 async def test_a_device_cannot_speak_for_another_by_its_properties_or_body(

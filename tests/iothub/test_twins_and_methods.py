@@ -7,7 +7,7 @@ from typing import Any
 from azure.iot.device import MethodRequest, MethodResponse
 from azure.iot.device.aio import IoTHubDeviceClient
 
-from localcloud.iothub.mqtt.packets import Publish, Suback, Subscribe
+from localcloud.iothub.mqtt.packets import Publish, Suback, Subscribe, Unsuback, Unsubscribe
 from tests.iothub.devices import RawClient, eventually, issued_identity, raw_client, sdk_client
 from tests.iothub.services import Hub
 
@@ -162,6 +162,17 @@ async def test_subscriptions_outlive_a_connection(hub: Hub, directory: Path, dev
         await eventually(lambda: bool(client.connected))
         call = {"methodName": "honk", "connectTimeoutInSeconds": 10}
         assert (await hub.call("POST", f"/twins/{device_id}/methods", call))[0] == 200
+
+
+async def test_a_device_that_unsubscribes_from_methods_cannot_be_called(
+    hub: Hub, directory: Path, device_id: str
+) -> None:
+    await hub.register(device_id)
+    async with raw_client(hub, device_id, issued_identity(directory, hub.pki, device_id)) as client:
+        await subscribe_to_methods(client)
+        client.send(Unsubscribe(2, (METHODS,)))
+        assert await client.receive() == Unsuback(2)
+        assert (await hub.call("POST", f"/twins/{device_id}/methods", {"methodName": "honk"}))[0] == 404
 
 
 async def test_a_clean_session_forgets_subscriptions(hub: Hub, directory: Path, device_id: str) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 from azure.servicebus.aio import ServiceBusReceiver
@@ -20,3 +21,24 @@ async def stage(iot_hub: LocalCloud, receivers: tuple[ServiceBusReceiver, Servic
     stage = Stage(iot_hub, *receivers)
     await stage.upload_artifact()
     return stage
+
+
+@dataclass
+class Running:
+    """A campaign whose vehicles have their offers; each test takes vehicles of its own."""
+
+    stage: Stage
+    vehicle_ids: list[str]
+
+    def vehicle(self) -> str:
+        return self.vehicle_ids.pop()
+
+
+@pytest.fixture(scope="session")
+async def running(iot_hub: LocalCloud, receivers: tuple[ServiceBusReceiver, ServiceBusReceiver]) -> Running:
+    stage = Stage(iot_hub, *receivers)
+    await stage.upload_artifact()
+    vehicle_ids = await stage.vehicles(8)
+    await stage.start()
+    await stage.work()
+    return Running(stage, vehicle_ids)

@@ -7,6 +7,7 @@ from functions.ota import store
 from functions.ota.rollout import Totals
 from shared import connections
 from tests.ota.campaigns import FIRMWARE
+from tests.ota.conftest import Running
 from tests.ota.stage import Stage
 
 STEPS = ("downloading", "downloaded", "installing")
@@ -51,10 +52,8 @@ async def test_a_campaign_reaches_every_vehicle_and_ends_once_with_the_right_num
     assert await stage.nothing_waits([*cars, stray])
 
 
-async def test_an_offer_leads_to_the_artifact(stage: Stage) -> None:
-    (car,) = await stage.vehicles(1)
-    await stage.start()
-    await stage.work()
+async def test_an_offer_leads_to_the_artifact(running: Running) -> None:
+    stage, car = running.stage, running.vehicle()
     offer = await stage.offer(car)
     assert offer is not None
     assert offer | {"url": ""} == {

@@ -14,6 +14,7 @@ from shared.messaging.envelope import Envelope
 from shared.messaging.publisher import Outgoing
 from shared.storage import blobs
 from tests.ota.campaigns import FIRMWARE, NOW
+from tests.ota.conftest import Running
 from tests.ota.stage import Stage, event
 
 COMMANDS, REPORTS = settings.OTA_COMMANDS, settings.OTA_EVENTS_HUB
@@ -36,6 +37,7 @@ async def test_starting_a_campaign_again_changes_nothing(stage: Stage) -> None:
 async def test_another_campaign_cannot_take_the_id_of_one(stage: Stage) -> None:
     await stage.vehicles(1)
     await stage.start()
+    await stage.work()
     await stage.start(version="3.0.0")
     await stage.work()
     (newest, *_) = await stage.parked(COMMANDS)
@@ -79,10 +81,8 @@ async def test_commands_that_make_no_sense_are_parked_with_their_reason(stage: S
 # --- Reports
 
 
-async def test_bad_reports_are_parked_with_their_reason_and_the_others_count(stage: Stage) -> None:
-    car, neighbour = await stage.vehicles(2)
-    await stage.start()
-    await stage.work()
+async def test_bad_reports_are_parked_with_their_reason_and_the_others_count(running: Running) -> None:
+    stage, car, neighbour = running.stage, running.vehicle(), running.vehicle()
     bad = {
         "bad-report": event(car, b"{"),
         "no-caller": event(None, stage.body("failed")),
@@ -100,10 +100,8 @@ async def test_bad_reports_are_parked_with_their_reason_and_the_others_count(sta
     assert "1.0.0" in parked[f"1/{bad['wrong-version'].sequence_number}"].detail
 
 
-async def test_an_expired_link_is_replaced_and_the_status_stays(stage: Stage) -> None:
-    (car,) = await stage.vehicles(1)
-    await stage.start()
-    await stage.work()
+async def test_an_expired_link_is_replaced_and_the_status_stays(running: Running) -> None:
+    stage, car = running.stage, running.vehicle()
     offered = await stage.offer(car)
     assert offered is not None
     blob, long_ago = stage.definition().artifact.blob, datetime.now(UTC) - timedelta(days=1)
@@ -120,20 +118,16 @@ async def test_an_expired_link_is_replaced_and_the_status_stays(stage: Stage) ->
     assert await stage.status(car) == "downloading"
 
 
-async def test_a_late_report_does_not_bring_the_offer_back(stage: Stage) -> None:
-    (car,) = await stage.vehicles(1)
-    await stage.start()
-    await stage.work()
+async def test_a_late_report_does_not_bring_the_offer_back(running: Running) -> None:
+    stage, car = running.stage, running.vehicle()
     await stage.report((car, "succeeded"))
     await stage.report((car, "link-expired"), (car, "installing"), (car, "failed"))
     assert (await stage.status(car), await stage.offer(car)) == ("succeeded", None)
 
 
-async def test_a_vehicle_that_still_sees_an_ended_offer_is_freed_from_it(stage: Stage) -> None:
+async def test_a_vehicle_that_still_sees_an_ended_offer_is_freed_from_it(running: Running) -> None:
     """An instance that died between its twin update and the next step may have left it there."""
-    (car,) = await stage.vehicles(1)
-    await stage.start()
-    await stage.work()
+    stage, car = running.stage, running.vehicle()
     stale = await stage.offer(car)
     await stage.report((car, "succeeded"))
     await stage.put_offer(car, stale)
@@ -155,10 +149,8 @@ async def test_the_end_of_one_campaign_leaves_the_offer_of_the_next(stage: Stage
     assert offer["campaign_id"] == following
 
 
-async def test_a_reason_with_control_characters_is_stored_as_text(stage: Stage) -> None:
-    (car,) = await stage.vehicles(1)
-    await stage.start()
-    await stage.work()
+async def test_a_reason_with_control_characters_is_stored_as_text(running: Running) -> None:
+    stage, car = running.stage, running.vehicle()
     await stage.report((car, "failed"), reason="flash\x00 block\r\n7 ")
-    (finished,) = await stage.events("UpdateFinished")
+    (finished,) = [event for event in await stage.events("UpdateFinished") if event["vehicle_id"] == car]
     assert finished["reason"] == "flash  block 7"

@@ -34,8 +34,8 @@ async def send(letter: Letter, *, to: Address, message_id: str, now: datetime) -
 
 def compose(letter: Letter, *, sender: str, to: Address, message_id: str, now: datetime) -> EmailMessage:
     """The mail as multipart/alternative. Raises `Misconfigured` if the sender is no address."""
-    domain = parseaddr(sender)[1].rpartition("@")[2]
-    if not domain:
+    _, at, domain = parseaddr(sender)[1].rpartition("@")
+    if not at:
         raise Misconfigured("setting MAIL_SENDER is not an e-mail address")
     mail = EmailMessage(policy=SMTP)
     mail["From"] = sender
@@ -44,10 +44,10 @@ def compose(letter: Letter, *, sender: str, to: Address, message_id: str, now: d
     mail["Date"] = now
     mail["Message-ID"] = f"<{message_id}@{domain}>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office notes, please
-    mail["Content-Language"] = letter.language
     # Seven bits and short lines pass through every mail server unchanged.
     mail.set_content(letter.text, cte="quoted-printable")
     mail.add_alternative(letter.html, subtype="html", cte="quoted-printable")
+    mail["Content-Language"] = letter.language  # last, because headers of content move with the text into its part
     return mail
 
 

@@ -60,6 +60,20 @@ def event_retried(events: List[func.EventHubEvent], context: func.Context) -> No
         raise ValueError("asked to fail")
 
 
+@app.event_hub_message_trigger(
+    arg_name="events",
+    event_hub_name="stubborn",
+    connection="Events",
+    cardinality=func.Cardinality.MANY,
+    data_type=func.DataType.BINARY,
+)
+@app.retry(strategy="fixed_delay", max_retry_count="-1", delay_interval="00:00:01")
+async def event_stubborn(events: List[func.EventHubEvent], context: func.Context) -> None:  # noqa: UP006
+    """Fails for ever."""
+    observe("event_stubborn", [seen_in_event(event) for event in events], seen_in_context(context))
+    raise ValueError("as always")
+
+
 @app.service_bus_queue_trigger(
     arg_name="message", queue_name="commands", connection="Bus", data_type=func.DataType.BINARY
 )
@@ -114,7 +128,12 @@ async def yearly(timer: func.TimerRequest, context: func.Context) -> None:
 async def thing(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     seen = seen_in_request(req)
     observe("thing", seen, seen_in_context(context))
-    return func.HttpResponse(json.dumps(seen), status_code=201, mimetype="application/json", headers={"X-Own": "yes"})
+    return func.HttpResponse(
+        json.dumps(seen),
+        status_code=201,
+        mimetype="application/json",
+        headers={"X-Own": "yes", "Set-Cookie": "seen=1; Path=/"},
+    )
 
 
 @app.route(route="open", auth_level=func.AuthLevel.ANONYMOUS)

@@ -1,0 +1,78 @@
+"""Recorded drives as the telemetry that a car would have sent, and short drives made up for a purpose."""
+
+import csv
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from functions.trips.agenda import Policy
+from functions.trips.telemetry import NoUsableSample, Sample, Telemetry, decode
+from shared.identity.caller import Caller
+
+POLICY = Policy(silence_ms=120_000, close_after_ms=900_000, lateness_ms=3_600_000)
+MORNING_MS = 1_750_000_000_000
+
+_COLUMNS = {
+    "lat": "lat",
+    "lon": "lon",
+    "altitude_m": "alt_m",
+    "speed_kmh": "speed_kmh",
+    "odometer_km": "odo_km",
+    "soc_pct": "soc_pct",
+    "fuel_rate_l_h": "fuel_l_h",
+}
+
+
+def recorded(*files: Path) -> list[dict[str, Any]]:
+    """The rows of the recordings, one after the other, as samples of the protocol."""
+    return [_sample(row) for file in files for row in csv.DictReader(file.open())]
+
+
+def _sample(row: dict[str, str]) -> dict[str, Any]:
+    values: dict[str, Any] = {"t": round(datetime.fromisoformat(row["time"]).timestamp() * 1000)}
+    values |= {name: float(row[column]) for column, name in _COLUMNS.items() if row[column]}
+    return values | ({"gear": row["gear"]} if row["gear"] else {})
+
+
+def bodies(samples: Sequence[dict[str, Any]], *, boot: str = "b1", size: int = 30) -> list[bytes]:
+    """The messages of one boot."""
+    starts = range(0, len(samples), size)
+    return [
+        msgspec.json.encode({"v": 1, "boot": boot, "seq": seq, "samples": samples[start : start + size]})
+        for seq, start in enumerate(starts)
+    ]
+
+
+def decoded(sent: Iterable[bytes], arrived_ms: int = 1_800_000_000_000) -> list[Telemetry]:
+    """What arrives of the messages, at once; those without a usable sample as mere arrivals."""
+    messages = []
+    for body in sent:
+        try:
+            messages.append(decode(body, Caller("car", ""), arrived_ms))
+        except NoUsableSample as reason:
+            messages.append(reason.arrival)
+    return messages
+
+
+def drive(
+    minutes: float, *, start_ms: int = MORNING_MS, every_s: int = 10, speed_kmh: float = 36.0, lat: float = 50.0
+) -> list[dict[str, Any]]:
+    """To the north from `lat` and back again, at a steady speed."""
+    count, metres = int(minutes * 60 / every_s), speed_kmh / 3.6 * every_s
+    return [
+        {
+            "t": start_ms + index * every_s * 1000,
+            "lat": lat + min(index, count - index) * metres / 111_195,
+            "lon": 8.0,
+            "speed_kmh": speed_kmh,
+            "soc_pct": 80.0 - index / 100,
+        }
+        for index in range(count + 1)
+    ]
+
+
+def samples(*groups: Iterable[dict[str, Any]]) -> list[Sample]:
+    return [Sample(**values) for group in groups for values in group]

@@ -1,0 +1,274 @@
+"""A vehicle's trips follow from the set of its messages, and each change of them is told once."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from functions.trips import vehicle_trips
+from functions.trips.segmentation import Fold, Span, advance, in_order
+from functions.trips.summary import Summary, summarise
+from functions.trips.telemetry import Sample, Telemetry
+from functions.trips.vehicle_trips import RETENTION_MS, VehicleTrips
+from tests.trips.drives import MORNING_MS, POLICY, bodies, decoded, drive, samples
+from tests.trips.vehicle import Vehicle, after
+
+MINUTE_MS = 60_000
+Values = dict[str, Any]
+
+
+def at(minute: float) -> int:
+    return MORNING_MS + round(minute * MINUTE_MS)
+
+
+def message(seq: int, *groups: Sequence[Values], boot: str = "b1", arrived_ms: int | None = None) -> Telemetry:
+    measured = samples(*groups)
+    return Telemetry(boot, seq, arrived_ms or measured[-1].t, tuple(measured))
+
+
+def reference(messages: Sequence[Telemetry]) -> list[Summary]:
+    """The trips of all samples at once, without any state between."""
+    fold = Fold()
+    spans, _ = advance(fold, in_order(messages), POLICY.silence_ms)
+    if fold.trip is not None:
+        spans.append(Span(fold.trip.start_ms, fold.trip.end_ms))
+    found = [summarise("car", span, messages, POLICY.silence_ms) for span in spans]
+    return [summary for summary in found if summary is not None]
+
+
+_STEPS_S = st.sampled_from([1, 5, 10, 29, 30, 60, 119, 120, 300, 1800, 2000, 15_000])
+_MEASURED = st.tuples(
+    _STEPS_S, st.sampled_from([0.0, 0.0, 5.0, 50.0, None]), st.sampled_from([None, None, None, True, False])
+)
+
+
+@st.composite
+def _messages(draw: st.DrawFn) -> list[Telemetry]:
+    """Two boots of a car with stops, silences and switching, whose samples may even overlap in time."""
+    messages = list[Telemetry]()
+    for boot in ("a", "b"):
+        t = MORNING_MS + 1000 * draw(st.integers(0, 3000))
+        for seq in range(draw(st.integers(0, 7))):
+            measured = list[Sample]()
+            for step_s, speed, ignition in draw(st.lists(_MEASURED, min_size=1, max_size=4)):
+                t += step_s * 1000
+                measured.append(Sample(t, 50 + (t - MORNING_MS) / 10**9, 8.0, speed, ignition=ignition))
+            messages.append(Telemetry(boot, seq, MORNING_MS + 10**8, tuple(measured), {"clock": 1} if seq % 3 else {}))
+    return messages
+
+
+@settings(max_examples=300, deadline=None)
+@given(_messages(), st.randoms(use_true_random=False), st.integers(1, 9))
+def test_order_repetition_and_batching_change_no_digit(
+    messages: list[Telemetry], chance: random.Random, size: int
+) -> None:
+    expected = reference(messages)
+    assert after(messages, size=1).trips == expected
+    assert after(messages, size=100).trips == expected
+    disordered = messages + [one for one in messages if chance.random() < 0.3]
+    chance.shuffle(disordered)
+    vehicle = after(disordered, size=size)
+    assert vehicle.trips == expected
+    ids = [(one.trip_id, one.revision) for one in vehicle.announced]
+    assert len(set(ids)) == len(ids)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_messages(), st.randoms(use_true_random=False), st.integers(1, 5))
+def test_closing_too_early_changes_revisions_but_not_trips(
+    messages: list[Telemetry], chance: random.Random, size: int
+) -> None:
+    """The worst case: nothing is waited for, and the trip under way is closed at any time."""
+    disordered = list(messages)
+    chance.shuffle(disordered)
+    vehicle = Vehicle()
+    for start in range(0, len(disordered), size):
+        vehicle.hear(*disordered[start : start + size])
+        if chance.random() < 0.5:
+            vehicle.close()
+    vehicle.close()
+    assert vehicle.trips == reference(messages)
+    for name in {one.trip_id for one in vehicle.announced}:
+        revisions = [one.revision for one in vehicle.announced if one.trip_id == name]
+        assert revisions == list(range(1, len(revisions) + 1))
+
+
+def test_a_trip_is_told_when_the_next_one_starts() -> None:
+    vehicle = Vehicle()
+    vehicle.hear(message(0, drive(5)))
+    assert vehicle.told == []
+    vehicle.hear(message(1, drive(5, start_ms=at(20))))
+    assert vehicle.told == [(1, False)]
+    assert [trip.started_at_ms for trip in vehicle.trips] == [at(0)]
+
+
+def test_nothing_is_told_while_a_message_is_missing() -> None:
+    vehicle = Vehicle()
+    vehicle.hear(message(0, drive(5)))
+    vehicle.hear(message(2, drive(5, start_ms=at(20))))
+    assert vehicle.told == []
+    vehicle.hear(message(1, drive(5, start_ms=at(5))))
+    assert [trip.duration_s for trip in vehicle.trips] == [600]
+    assert vehicle.told == [(1, False)]
+
+
+def test_a_useless_message_is_not_awaited() -> None:
+    vehicle = Vehicle()
+    vehicle.hear(message(0, drive(5)), message(2, drive(5, start_ms=at(20))))
+    assert vehicle.told == []
+    vehicle.hear(Telemetry("b1", 1, at(30)))
+    assert vehicle.told == [(1, False)]
+
+
+def test_what_stays_missing_is_awaited_for_the_lateness_and_no_longer() -> None:
+    vehicle = Vehicle()
+    vehicle.hear(message(0, drive(5)), message(2, drive(5, start_ms=at(20))))
+    heard_ms = at(25)
+    assert vehicle.sweep(heard_ms + POLICY.lateness_ms - 1) == []
+    assert vehicle.sweep(heard_ms + POLICY.lateness_ms) == ["waive", "settle", "close"]
+    assert vehicle.told == [(1, False), (1, False)]
+
+
+def test_what_comes_later_still_makes_one_revision_when_the_burst_is_over() -> None:
+    vehicle = Vehicle()
+    vehicle.hear(message(0, drive(5)), message(4, drive(5, start_ms=at(40))))
+    vehicle.sweep(at(200))
+    assert [trip.duration_s for trip in vehicle.trips] == [300, 300]
+    for seq in (2, 1, 3):
+        start = at(5 * seq)
+        vehicle.hear(message(seq, drive(4, start_ms=start), arrived_ms=at(200 + seq)))
+    assert vehicle.told == [(1, False), (1, False)]
+    vehicle.sweep(at(203) + POLICY.close_after_ms)
+    assert vehicle.told == [(1, False), (1, False), (2, False)]
+    assert [trip.duration_s for trip in vehicle.trips] == [19 * 60, 300]
+
+
+def test_a_trip_that_late_data_joins_to_another_is_withdrawn() -> None:
+    vehicle = Vehicle()
+    vehicle.hear(message(0, drive(5)), message(2, drive(5, start_ms=at(8))))
+    vehicle.close()
+    vehicle.hear(message(1, drive(3, start_ms=at(5))))
+    vehicle.close()
+    assert vehicle.told == [(1, False), (1, False), (2, True), (2, False)]
+    assert [trip.duration_s for trip in vehicle.trips] == [13 * 60]
+
+
+def test_silence_closes_the_trip_under_way() -> None:
+    vehicle = Vehicle()
+    vehicle.hear(message(0, drive(5)))
+    assert vehicle.sweep(at(5) + POLICY.close_after_ms - 1) == []
+    assert vehicle.sweep(at(5) + POLICY.close_after_ms) == ["close"]
+    assert vehicle.told == [(1, False)]
+    assert vehicle.sweep(at(5) + 3 * POLICY.close_after_ms) == []
+
+
+def test_switched_off_it_is_closed_as_soon_as_that_was_no_flicker() -> None:
+    vehicle = Vehicle()
+    vehicle.hear(message(0, drive(5), [{"t": at(5.5), "ignition": False}]))
+    assert vehicle.sweep(at(5.5) + 29_999) == []
+    assert vehicle.sweep(at(5.5) + 30_000) == ["close"]
+    assert vehicle.told == [(1, False)]
+
+
+def test_telemetry_after_closing_goes_on_with_the_trip() -> None:
+    vehicle = Vehicle()
+    vehicle.hear(message(0, drive(5)))
+    vehicle.close()
+    vehicle.hear(message(1, drive(5, start_ms=at(5.5))))
+    vehicle.close()
+    assert vehicle.told == [(1, False), (2, False)]
+    assert [trip.duration_s for trip in vehicle.trips] == [630]
+
+
+def test_closing_again_tells_nothing() -> None:
+    vehicle = Vehicle()
+    vehicle.hear(message(0, drive(5)))
+    vehicle.close()
+    vehicle.close()
+    vehicle.hear(message(1, drive(5, start_ms=at(30))))
+    assert vehicle.told == [(1, False)]
+
+
+def test_a_vehicle_that_goes_nowhere_makes_no_trip() -> None:
+    vehicle = Vehicle()
+    for seq in range(300):
+        vehicle.hear(message(seq, [{"t": at(10 * seq), "lat": 50.0, "lon": 8.0, "speed_kmh": 0.0}]))
+    vehicle.close()
+    assert vehicle.announced == []
+    assert len(vehicle.state.known) <= 1
+
+
+def test_rows_go_after_the_retention_and_only_those_of_finished_trips() -> None:
+    vehicle = Vehicle()
+    vehicle.hear(message(0, drive(5)), message(1, drive(5, start_ms=at(20))))
+    vehicle.sweep(at(100))
+    vehicle.hear(message(2, drive(5, start_ms=at(60 * 72))))
+    vehicle.sweep(at(25) + RETENTION_MS - 1)
+    assert len(vehicle.rows) == 3
+    vehicle.sweep(at(110) + RETENTION_MS)
+    assert list(vehicle.rows) == ["car|b1|0000000002"]
+    assert vehicle.told == [(1, False)] * 3
+
+
+def test_data_older_than_the_retention_is_too_late_and_changes_nothing() -> None:
+    vehicle = Vehicle()
+    vehicle.hear(message(0, drive(5)))
+    vehicle.sweep(at(30))
+    vehicle.sweep(at(40) + RETENTION_MS)
+    late = message(1, drive(5, start_ms=at(5)), arrived_ms=at(50) + RETENTION_MS)
+    vehicle.hear(late)
+    vehicle.hear(late)
+    vehicle.close()
+    assert vehicle.too_late == [late]
+    assert vehicle.told == [(1, False)]
+
+
+def test_the_state_of_a_usual_car_is_small() -> None:
+    vehicle = Vehicle()
+    for trip in range(12):
+        for seq, body in enumerate(bodies(drive(60, start_ms=at(240 * trip)))):
+            vehicle.hear(*decoded([body.replace(b'"b1"', b'"boot-%d"' % trip)], at(240 * trip + seq)))
+    assert vehicle.told == [(1, False)] * 11
+    assert len(vehicle_trips.encode(vehicle.state)) < 1024
+
+
+def test_the_state_of_a_hostile_car_still_fits_into_a_row() -> None:
+    """Boots without end, a gap before every message, and hundreds of short trips."""
+    vehicle = Vehicle()
+    for start in range(0, 2_000, 40):
+        batch = []
+        for index in range(start, start + 40):
+            moved = drive(0.5, start_ms=at(5 * index))
+            boot = f"{'x' * 30}{index // 150 % 40}"
+            batch.append(message(2**32 + 2 * (index % 150), moved, boot=boot, arrived_ms=at(5 * index)))
+        vehicle.hear(*batch)
+        vehicle.sweep(vehicle.now_ms + 4000_000)
+    assert len(vehicle.announced) > 1_000
+    assert len(vehicle_trips.encode(vehicle.state)) < 60_000
+
+
+def test_more_trips_than_fit_into_a_transaction_are_found_in_portions() -> None:
+    vehicle = Vehicle()
+    trips = [message(seq, drive(0.5, start_ms=at(5 * seq)), arrived_ms=at(1000)) for seq in range(100)]
+    vehicle.hear(*trips[1:])
+    vehicle.hear(trips[0])
+    vehicle.close()
+    assert vehicle.told == [(1, False)] * 100
+
+
+def test_a_state_comes_back_from_its_row_exactly() -> None:
+    state = after([message(0, drive(5)), message(2, drive(5, start_ms=at(20)))]).state
+    assert state != VehicleTrips()
+    assert vehicle_trips.decode(vehicle_trips.encode(state)) == state
+
+
+@pytest.mark.parametrize("minutes", [0, 1])
+def test_a_fold_does_not_take_the_same_moment_twice(minutes: int) -> None:
+    """The last sample of one message and the first of the next may be of one moment."""
+    first, second = drive(1), drive(1, start_ms=at(1))
+    vehicle = after([message(0, first), message(1, second)])
+    assert vehicle.trips == reference([message(0, first), message(1, second)])
+    assert vehicle.trips[0].duration_s == 120
