@@ -6,7 +6,7 @@ Separate processes, so that one can be killed without the others, as in the clou
 import asyncio
 import shutil
 import tomllib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,10 +26,18 @@ AZURITE = Path(__file__).with_name("node_modules") / "azurite" / "dist" / "src" 
 class LocalCloud:
     """A running local cloud; its services can be stopped, killed and started again one by one."""
 
-    def __init__(self, layout: Layout, *, in_memory: bool = True, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        in_memory: bool = True,
+        settings: Mapping[str, str] | None = None,
+        config: Path = CONFIG,
+    ) -> None:
         self.layout = layout
         self.in_memory = in_memory
         self.settings = settings or {}
+        self.config = config
         self.children: dict[str, Child] = {}
 
     async def start_storage(self) -> None:
@@ -49,11 +57,11 @@ class LocalCloud:
         child = await self._start("storage", command)
         for port in (layout.blob_port, layout.queue_port, layout.table_port):
             await child.until_listening(layout.address, port)
-        await _provision(layout)
+        await _provision(layout, self.config)
 
     async def start_broker(self) -> None:
         layout = self.layout
-        arguments = ("--address", layout.address, "--port", str(layout.amqp_port), "--config", str(CONFIG))
+        arguments = ("--address", layout.address, "--port", str(layout.amqp_port), "--config", str(self.config))
         child = await self._start("broker", python_module("localcloud.broker", *arguments))
         await child.until_ready()
 
@@ -68,7 +76,7 @@ class LocalCloud:
             *("--rest-port", str(layout.hub_rest_port)),
             *("--pki", str(layout.pki)),
             *("--event-hubs", layout.amqp_connection),
-            *("--config", str(CONFIG)),
+            *("--config", str(self.config)),
         )
         child = await self._start("iothub", command)
         await child.until_ready()
@@ -95,10 +103,15 @@ class LocalCloud:
 
 @asynccontextmanager
 async def running(
-    layout: Layout, *, in_memory: bool = True, host: bool = True, settings: dict[str, str] | None = None
+    layout: Layout,
+    *,
+    in_memory: bool = True,
+    host: bool = True,
+    settings: Mapping[str, str] | None = None,
+    config: Path = CONFIG,
 ) -> AsyncIterator[LocalCloud]:
     """The whole local cloud for the length of the block. Raises `StartFailed`, naming the service and why."""
-    cloud = LocalCloud(layout, in_memory=in_memory, settings=settings)
+    cloud = LocalCloud(layout, in_memory=in_memory, settings=settings, config=config)
     try:
         storage = asyncio.create_task(cloud.start_storage())
         try:
@@ -134,9 +147,9 @@ def app_settings(layout: Layout) -> dict[str, str]:
     }
 
 
-async def _provision(layout: Layout) -> None:
+async def _provision(layout: Layout, config: Path) -> None:
     """Creates tables and containers, which infrastructure code does in Azure."""
-    declared = tomllib.loads(CONFIG.read_text())["storage"]
+    declared = tomllib.loads(config.read_text())["storage"]
     async with TableServiceClient.from_connection_string(layout.storage_connection) as tables:
         for name in declared["tables"]:
             await tables.create_table_if_not_exists(name)

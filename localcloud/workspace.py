@@ -19,7 +19,7 @@ async def workspace(directory: Path, name: str, settings: Mapping[str, str] | No
     directory.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=directory)).resolve()
     try:
-        async with running(Layout(folder).on_free_ports(), settings=dict(settings or {})) as cloud:
+        async with running(Layout(folder).on_free_ports(), settings=settings) as cloud:
             yield cloud
     except BaseException as error:
         error.add_note(f"The logs are in {folder / 'logs'}")

@@ -7,8 +7,8 @@
 | `security` | for 3 h  | no         | no           |
 
 A trip's summary in the car would distract from the next trip. A theft alarm in the car would be read by the thief. The
-hours say how long a message is of use, counted from when the cloud came to know what it tells;
-after that it is not sent any more.
+times say how long a message is of use, counted from when the cloud came to know what it tells; after that it is not
+sent any more.
 """
 
 import hashlib

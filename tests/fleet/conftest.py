@@ -2,8 +2,10 @@
 
 import random
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
@@ -13,6 +15,7 @@ from localcloud.fleet.light_link import light_link
 from localcloud.fleet.link import MQTT_TLS_PORT, HubEndpoint, LinkMaker
 from localcloud.fleet.mqtt import Pace
 from localcloud.fleet.sdk_link import sdk_link
+from localcloud.fleet.vehicle import Patience, Vehicle
 from localcloud.layout import Layout
 from localcloud.pki import Pki, ensure_pki
 from localcloud.services import LocalCloud
@@ -20,6 +23,7 @@ from tests.fleet.power import PowerSwitch
 from tests.iothub.events import EventLog, consuming
 
 # Tests do not wait where a vehicle would.
+PATIENCE = Patience(download_s=(0, 0), twin_s=0.05, certificate_s=0.05, longest_certificate_s=0.2)
 QUICK = Pace(connect_timeout_s=10, first_retry_s=0.05, longest_retry_s=0.3)
 
 
@@ -88,3 +92,20 @@ def power(monkeypatch: pytest.MonkeyPatch) -> PowerSwitch:
     switch = PowerSwitch()
     monkeypatch.setattr("os.fsync", switch.fsync)
     return switch
+
+
+class Build(Protocol):
+    def __call__(self, **options: Any) -> AbstractAsyncContextManager[Vehicle]: ...
+
+
+@pytest.fixture
+def build(factory: Factory, make_link: LinkMaker, vehicle_id: str) -> Build:
+    """Makes the one vehicle of a test, connected."""
+
+    @asynccontextmanager
+    async def built(**options: Any) -> AsyncIterator[Vehicle]:
+        garage = await factory.build(vehicle_id)
+        async with Vehicle(garage, make_link, patience=PATIENCE, **options) as vehicle:
+            yield vehicle
+
+    return built

@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -15,79 +15,10 @@ from hypothesis import strategies as st
 from localcloud.fleet.identity import Credential, certificate_to_pem, key_to_pem, new_key
 from localcloud.fleet.link import HubEndpoint, HubRefusedError, HubUnreachableError
 from localcloud.fleet.mqtt import MqttClient, Pace
-from localcloud.iothub.mqtt.decoding import FrameReader, decode
-from localcloud.iothub.mqtt.encoding import encode
-from localcloud.iothub.mqtt.packets import (
-    Connack,
-    Connect,
-    Disconnect,
-    Packet,
-    Pingreq,
-    Pingresp,
-    Puback,
-    Publish,
-    Suback,
-    Subscribe,
-)
+from localcloud.iothub.mqtt.packets import Connect, Disconnect, Pingreq, Puback, Publish, Subscribe
 from localcloud.pki import Pki, issue_device_certificate
+from tests.fleet.script import Script
 from tests.fleet.waiting import eventually
-
-
-class Script:
-    """A server that takes one connection at a time and notes everything."""
-
-    def __init__(self) -> None:
-        self.return_codes: list[int] = []  # of the next CONNECTs; afterwards 0
-        self.suback = b"\x01"
-        self.acknowledges = True
-        self.pongs = True
-        self.heard: list[Packet] = []
-        self.connections = 0
-        self.port = 0
-        self._writers: set[asyncio.StreamWriter] = set()
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        self._writers.add(writer)
-        frames = FrameReader()
-        try:
-            while data := await reader.read(65536):
-                frames.feed(data)
-                for first_byte, body in frames.frames():
-                    packet = decode(first_byte, body)
-                    self.heard.append(packet)
-                    for answer in self._answers(packet):
-                        writer.write(encode(answer))
-        except OSError:
-            pass
-        finally:
-            self._writers.discard(writer)
-            writer.transport.abort()
-
-    def _answers(self, packet: Packet) -> Sequence[Packet]:
-        match packet:
-            case Connect():
-                code = self.return_codes.pop(0) if self.return_codes else 0
-                return [Connack(code, session_present=False)]
-            case Subscribe():
-                return [Suback(packet.packet_id, self.suback)]
-            case Publish() if packet.qos and self.acknowledges:
-                return [Puback(packet.packet_id)]
-            case Pingreq() if self.pongs:
-                return [Pingresp()]
-            case _:
-                return []
-
-    def send(self, packet: Packet) -> None:
-        for writer in self._writers:
-            writer.write(encode(packet))
-
-    def drop(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
-
-    def of(self, kind: type[Any]) -> list[Any]:
-        return [packet for packet in self.heard if isinstance(packet, kind)]
 
 
 @pytest.fixture

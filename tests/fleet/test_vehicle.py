@@ -1,77 +1,31 @@
 """A whole vehicle against the hub: the same things happen with the light client and with the device SDK."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Protocol
 
 import pytest
-from cryptography import x509
 
 from localcloud.fleet.cycle_drives import Departure, drive_cycle
 from localcloud.fleet.cycles import CycleName, load_cycle
 from localcloud.fleet.disorder import Disorder
-from localcloud.fleet.factory import CERTIFICATE_LIFETIME, Factory
+from localcloud.fleet.factory import Factory
 from localcloud.fleet.garage import Garage
-from localcloud.fleet.hub_service import HubService, HubServiceError
-from localcloud.fleet.identity import certificate_to_pem, key_to_pem, new_key, thumbprint
+from localcloud.fleet.hub_service import HubService
+from localcloud.fleet.identity import certificate_to_pem, key_to_pem, new_key
 from localcloud.fleet.light_link import light_link
 from localcloud.fleet.link import HubEndpoint, HubRefusedError, HubUnreachableError, LinkMaker
 from localcloud.fleet.logbook import ShownMessage
 from localcloud.fleet.powertrain import Electric
 from localcloud.fleet.sdk_link import sdk_link
-from localcloud.fleet.vehicle import Patience, Vehicle
+from localcloud.fleet.vehicle import Vehicle
 from localcloud.pki import Pki, issue_device_certificate
-from tests.fleet.cloud import check_proof, issue, issued
-from tests.fleet.conftest import QUICK
+from tests.fleet.conftest import PATIENCE, QUICK, Build
 from tests.fleet.depot import ARTIFACT, running_depot
+from tests.fleet.hub_calls import MESSAGE, call, messages, wish
 from tests.fleet.waiting import eventually
 from tests.iothub.events import EventLog
 
-PATIENCE = Patience(download_s=(0, 0), twin_s=0.05, certificate_s=0.05, longest_certificate_s=0.2)
 DEPARTURE = Departure(datetime(2026, 3, 1, 7, 30, tzinfo=UTC), 52.27, 10.52)
-MESSAGE = {"message_id": "m1", "category": "trip", "title": "Fahrt beendet", "body": "12,3 km", "language": "de"}
-
-
-async def wish(service: HubService, vehicle_id: str, **properties: Any) -> None:
-    await service.call("PATCH", f"/twins/{vehicle_id}", {"properties": {"desired": properties}})
-
-
-async def call(service: HubService, vehicle_id: str, method: str, payload: Any) -> dict[str, Any]:
-    body = {"methodName": method, "payload": payload, "responseTimeoutInSeconds": 20}
-    return await service.call("POST", f"/twins/{vehicle_id}/methods", body)
-
-
-async def accept(service: HubService, vehicle_id: str, *certificates: x509.Certificate) -> None:
-    names = ("primaryThumbprint", "secondaryThumbprint")
-    thumbprints = dict(zip(names, map(thumbprint, certificates), strict=False))
-    authentication = {"type": "selfSigned", "x509Thumbprint": thumbprints}
-    body = {"deviceId": vehicle_id, "status": "enabled", "authentication": authentication}
-    await service.call("PUT", f"/devices/{vehicle_id}", body, if_match="*")
-
-
-async def messages(events: EventLog, vehicle_id: str, count: int) -> list[dict[str, Any]]:
-    """The bodies of the vehicle's messages so far, once there are as many."""
-    return [json.loads(event.body) for event in await events.wait(vehicle_id, count)]
-
-
-class Build(Protocol):
-    def __call__(self, **options: Any) -> AbstractAsyncContextManager[Vehicle]: ...
-
-
-@pytest.fixture
-def build(factory: Factory, make_link: LinkMaker, vehicle_id: str) -> Build:
-    """Makes the one vehicle of a test, connected."""
-
-    @asynccontextmanager
-    async def built(**options: Any) -> AsyncIterator[Vehicle]:
-        garage = await factory.build(vehicle_id)
-        async with Vehicle(garage, make_link, patience=PATIENCE, **options) as vehicle:
-            yield vehicle
-
-    return built
 
 
 async def test_a_drive_arrives_whole_under_the_vehicles_name(build: Build, events: EventLog, vehicle_id: str) -> None:
@@ -135,6 +89,7 @@ async def test_an_update_goes_from_wish_to_reported_version(
         await wish(service, vehicle_id, update=depot.offer())
         reports = await messages(events, vehicle_id, 4)
         assert [report["status"] for report in reports] == ["downloading", "downloaded", "installing", "succeeded"]
+        await vehicle.settle()
         assert vehicle.software_version == "2.0.0"
         twin = await service.get_twin(vehicle_id)
         assert twin["properties"]["reported"]["software"]["version"] == "2.0.0"
@@ -164,55 +119,6 @@ async def test_a_wish_from_before_the_vehicle_came_is_fulfilled(
             await vehicle.settle()
             assert vehicle.software_version == "2.0.0"
     assert (await messages(events, vehicle_id, 4))[-1]["status"] == "succeeded"
-
-
-async def test_a_certificate_is_rotated_while_the_vehicle_stays_reachable(
-    build: Build, service: HubService, events: EventLog, factory: Factory, hub_pki: Pki, vehicle_id: str
-) -> None:
-    async with build() as vehicle:
-        garage = Garage(factory.directory / vehicle_id)
-        [old] = garage.credentials()
-        assert vehicle.certificate_serial == old.serial
-
-        await wish(service, vehicle_id, certificate={"rotation_id": "r1", "phase": "offered"})
-        [csr] = await messages(events, vehicle_id, 1)
-        assert (csr["v"], csr["kind"], csr["rotation_id"]) == (1, "csr", "r1")
-        new = issue(hub_pki, vehicle_id, csr["csr"])
-
-        await accept(service, vehicle_id, old.certificate, new)
-        await wish(service, vehicle_id, certificate=issued(hub_pki, "r1", new))
-        _, proof = await messages(events, vehicle_id, 2)
-        assert (proof["v"], proof["kind"]) == (1, "proof")
-        check_proof(new, proof)
-        assert vehicle.certificate_serial == new.serial_number
-        assert len(garage.credentials()) == 2
-
-        await accept(service, vehicle_id, new)
-        gone = dict.fromkeys(("certificate", "issuer", "nonce"))
-        await wish(service, vehicle_id, certificate={"rotation_id": "r1", "phase": "completed", **gone})
-        await eventually(lambda: len(garage.credentials()) == 1)
-        assert garage.credentials()[0].certificate == new
-        await eventually(lambda: garage.pending_rotation() is None)
-        assert (await call(service, vehicle_id, "showMessage", MESSAGE))["status"] == 200
-
-
-async def test_a_new_certificate_that_the_hub_does_not_know_yet_costs_nothing(
-    build: Build, service: HubService, events: EventLog, factory: Factory, hub_pki: Pki, vehicle_id: str
-) -> None:
-    """The vehicle stays reachable with the old one, and proves the new one as soon as it is let in with it."""
-    async with build() as vehicle:
-        garage = Garage(factory.directory / vehicle_id)
-        [old] = garage.credentials()
-        await wish(service, vehicle_id, certificate={"rotation_id": "r1", "phase": "offered"})
-        [csr] = await messages(events, vehicle_id, 1)
-        new = issue(hub_pki, vehicle_id, csr["csr"])
-        await wish(service, vehicle_id, certificate=issued(hub_pki, "r1", new))
-        await eventually(lambda: len(garage.credentials()) == 2)
-        await vehicle.raise_alarm()
-        assert vehicle.certificate_serial == old.serial
-        await accept(service, vehicle_id, old.certificate, new)
-        received = await messages(events, vehicle_id, 3)
-        check_proof(new, next(message for message in received if message.get("kind") == "proof"))
 
 
 async def test_a_restarted_vehicle_goes_on_from_its_disk(
@@ -274,30 +180,6 @@ async def test_a_fleet_of_light_vehicles_drives_at_once(
         assert len(await events.wait(vehicle.vehicle_id, drive.messages + drive.duplicated)) == 46 + 9
     for vehicle in vehicles:
         await vehicle.close()
-
-
-def test_vehicle_ids_follow_from_the_seed(hub_pki: Pki, service: HubService) -> None:
-    ids = Factory(Path(), hub_pki, service, seed=1).vehicle_ids(50)
-    assert len(set(ids)) == 50
-    assert ids[:8] == Factory(Path(), hub_pki, service, seed=1).vehicle_ids(8)
-    assert not set(ids) & set(Factory(Path(), hub_pki, service, seed=2).vehicle_ids(50))
-
-
-async def test_the_factory_makes_certificates_that_are_due_or_not(factory: Factory, vehicle_id: str) -> None:
-    now = datetime.now(UTC)
-    [fresh] = (await factory.build(vehicle_id)).credentials()
-    assert fresh.certificate.not_valid_after_utc - now > timedelta(days=80)
-    [due] = (await factory.build(vehicle_id, rotation_due=True)).credentials()
-    assert timedelta(days=5) < due.certificate.not_valid_after_utc - now < timedelta(days=8)
-    assert due.certificate.not_valid_after_utc - due.certificate.not_valid_before_utc > CERTIFICATE_LIFETIME
-    device = await factory.service.get_device(vehicle_id)
-    assert device["authentication"]["x509Thumbprint"]["primaryThumbprint"] == thumbprint(due.certificate)
-
-
-async def test_the_service_api_names_what_it_refuses(service: HubService) -> None:
-    with pytest.raises(HubServiceError, match="DeviceNotFound") as caught:
-        await service.get_twin("nobody")
-    assert caught.value.status == 404
 
 
 async def test_the_sdk_has_only_one_port(endpoint: HubEndpoint, factory: Factory, vehicle_id: str) -> None:

@@ -1,12 +1,11 @@
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
 from azure.servicebus.aio import ServiceBusReceiver
 
 from localcloud.services import LocalCloud
 from tests.ota import stage as staging
-from tests.ota.stage import Stage
+from tests.ota.stage import Running, Stage
 
 
 @pytest.fixture(scope="session")
@@ -21,17 +20,6 @@ async def stage(iot_hub: LocalCloud, receivers: tuple[ServiceBusReceiver, Servic
     stage = Stage(iot_hub, *receivers)
     await stage.upload_artifact()
     return stage
-
-
-@dataclass
-class Running:
-    """A campaign whose vehicles have their offers; each test takes vehicles of its own."""
-
-    stage: Stage
-    vehicle_ids: list[str]
-
-    def vehicle(self) -> str:
-        return self.vehicle_ids.pop()
 
 
 @pytest.fixture(scope="session")

@@ -155,6 +155,17 @@ class Stage:
         ]
 
 
+@dataclass
+class Running:
+    """A campaign whose vehicles have their offers; each test takes vehicles of its own."""
+
+    stage: Stage
+    vehicle_ids: list[str]
+
+    def vehicle(self) -> str:
+        return self.vehicle_ids.pop()
+
+
 @asynccontextmanager
 async def receivers(cloud: LocalCloud) -> AsyncIterator[tuple[ServiceBusReceiver, ServiceBusReceiver]]:
     """Of the job's commands and of what it tells the others."""

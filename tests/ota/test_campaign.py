@@ -7,8 +7,7 @@ from functions.ota import store
 from functions.ota.rollout import Totals
 from shared import connections
 from tests.ota.campaigns import FIRMWARE
-from tests.ota.conftest import Running
-from tests.ota.stage import Stage
+from tests.ota.stage import Running, Stage
 
 STEPS = ("downloading", "downloaded", "installing")
 

@@ -6,16 +6,16 @@ from typing import Any
 from uuid import uuid4
 
 import msgspec
+import pytest
 
 from functions.ota import store
 from shared import connections, settings
-from shared.messaging import publisher
+from shared.messaging import publisher, vehicle_link
 from shared.messaging.envelope import Envelope
 from shared.messaging.publisher import Outgoing
 from shared.storage import blobs
 from tests.ota.campaigns import FIRMWARE, NOW
-from tests.ota.conftest import Running
-from tests.ota.stage import Stage, event
+from tests.ota.stage import Running, Stage, event
 
 COMMANDS, REPORTS = settings.OTA_COMMANDS, settings.OTA_EVENTS_HUB
 
@@ -147,6 +147,25 @@ async def test_the_end_of_one_campaign_leaves_the_offer_of_the_next(stage: Stage
     offer = await stage.offer(car)
     assert offer is not None
     assert offer["campaign_id"] == following
+
+
+async def test_an_offer_made_while_the_old_one_is_withdrawn_stays(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, car, read = running.stage, running.vehicle(), vehicle_link.desired
+    following = {"campaign_id": "next", "version": "3.0.0"}
+
+    async def overtaken(vehicle_id: str) -> vehicle_link.Desired:
+        found = await read(vehicle_id)
+        await stage.put_offer(vehicle_id, following)
+        return found
+
+    monkeypatch.setattr(vehicle_link, "desired", overtaken)
+    await stage.report((car, "succeeded"))
+    monkeypatch.undo()
+    offer = await stage.offer(car)
+    assert offer is not None
+    assert (offer["campaign_id"], await stage.status(car)) == ("next", "succeeded")
 
 
 async def test_a_reason_with_control_characters_is_stored_as_text(running: Running) -> None:

@@ -146,7 +146,9 @@ _SAMPLES = st.builds(
 )
 
 
-@given(st.lists(_SAMPLES, min_size=1, max_size=40), st.dictionaries(st.sampled_from(["clock", "soc"]), st.integers(1, 9)))
+@given(
+    st.lists(_SAMPLES, min_size=1, max_size=40), st.dictionaries(st.sampled_from(["clock", "soc"]), st.integers(1, 9))
+)
 def test_a_message_comes_back_from_its_row_exactly(samples: list[Sample], dropped: dict[str, int]) -> None:
     message = Telemetry("b7f3", 17, ARRIVED_MS, tuple(samples), dropped)
     key, values = compact.row_key("car-1", message), compact.row_values(message)
@@ -155,7 +157,9 @@ def test_a_message_comes_back_from_its_row_exactly(samples: list[Sample], droppe
 
 
 def test_the_largest_message_fits_into_a_table_property() -> None:
-    noise = [Sample(2**40 + i * 997 % 3_600_000, *[(i * p) % 1009 / 7.13 for p in (3, 5, 7, 11, 13, 17)]) for i in range(600)]
+    noise = [
+        Sample(2**40 + i * 997 % 3_600_000, *[(i * p) % 1009 / 7.13 for p in (3, 5, 7, 11, 13, 17)]) for i in range(600)
+    ]
     packed = compact.row_values(Telemetry("b", 0, ARRIVED_MS, tuple(noise)))["samples"]
     assert isinstance(packed, bytes)
     assert len(packed) < 64 * 1024

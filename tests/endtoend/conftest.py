@@ -1,0 +1,20 @@
+"""A whole local cloud, host included, with a witness who reads every domain event."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from localcloud.layout import Layout
+from localcloud.services import CONFIG, LocalCloud, running
+
+WITNESS = "witness"
+
+
+@pytest.fixture
+async def cloud(tmp_path: Path) -> AsyncIterator[LocalCloud]:
+    """As `make up` has it, on free ports, with a subscription of the tests' own."""
+    config = tmp_path / "cloud.toml"
+    config.write_text(CONFIG.read_text().replace('["notifications"]', f'["notifications", "{WITNESS}"]'))
+    async with running(Layout(tmp_path).on_free_ports(), config=config) as local_cloud:
+        yield local_cloud
