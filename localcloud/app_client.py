@@ -7,15 +7,14 @@ from uuid import uuid4
 
 from azure.data.tables import EntityProperty
 from azure.data.tables.aio import TableServiceClient
-from azure.servicebus import ServiceBusMessage
-from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
 from azure.storage.blob.aio import BlobServiceClient
 
 from localcloud.layout import Layout
 from shared import settings
 from shared.clock import to_epoch_ms, utc_now
 from shared.messaging.contracts import Message, to_envelope
-from shared.messaging.envelope import CONTENT_TYPE
+from shared.messaging.publisher import Outgoing, to_service_bus
 
 SOURCE = "/operator"
 _ClientT = TypeVar("_ClientT")
@@ -27,6 +26,7 @@ class AppClient:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._open = AsyncExitStack()
+        self._senders: dict[str, ServiceBusSender] = {}
 
     async def __aenter__(self) -> Self:
         async def opened(make: Callable[[str], _ClientT], connection: str) -> _ClientT:
@@ -45,22 +45,11 @@ class AppClient:
     async def command(self, queue: str, *commands: Message) -> None:
         """Sends commands to a job's queue."""
         now_ms = to_epoch_ms(utc_now())
-        async with self._service_bus.get_queue_sender(queue) as sender:
-            for command in commands:
-                envelope = to_envelope(
-                    command, message_id=uuid4().hex, source=SOURCE, subject="operator", time_ms=now_ms
-                )
-                properties: dict[str | bytes, Any] = {}
-                properties.update(envelope.properties())
-                await sender.send_messages(
-                    ServiceBusMessage(
-                        envelope.data,
-                        message_id=envelope.id,
-                        subject=envelope.type,
-                        content_type=CONTENT_TYPE,
-                        application_properties=properties,
-                    )
-                )
+        if queue not in self._senders:
+            self._senders[queue] = await self._open.enter_async_context(self._service_bus.get_queue_sender(queue))
+        for command in commands:
+            envelope = to_envelope(command, message_id=uuid4().hex, source=SOURCE, subject="operator", time_ms=now_ms)
+            await self._senders[queue].send_messages(to_service_bus(Outgoing(queue, envelope)))
 
     async def upload(self, container: str, name: str, body: bytes) -> None:
         """Stores a blob."""

@@ -7,7 +7,7 @@ from typing import Self
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.eventhub.aio import EventHubConsumerClient
-from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.storage.blob.aio import ContainerClient
 
 from localcloud.layout import Layout
@@ -24,6 +24,7 @@ class Backlog:
         self._layout = layout
         self._open = AsyncExitStack()
         self._hubs: dict[str, EventHubConsumerClient] = {}
+        self._queues: dict[str, ServiceBusReceiver] = {}
 
     async def __aenter__(self) -> Self:
         layout = self._layout
@@ -47,17 +48,16 @@ class Backlog:
             self._hubs[hub] = await self._open.enter_async_context(client)
         client = self._hubs[hub]
         done = await self._checkpointed(hub)
-        waiting = 0
-        for partition in await client.get_partition_ids():
-            properties = await client.get_partition_properties(partition)
-            last = int(properties["last_enqueued_sequence_number"])
-            waiting += max(0, last - done.get(partition, -1))
-        return waiting
+        ids = await client.get_partition_ids()
+        partitions = await asyncio.gather(*map(client.get_partition_properties, ids))
+        return sum(max(0, last["last_enqueued_sequence_number"] - done.get(last["id"], -1)) for last in partitions)
 
     async def waiting_messages(self, queue: str) -> int:
         """Messages of a queue that are not settled: waiting, locked or scheduled; at most 100 are counted."""
-        async with self._service_bus.get_queue_receiver(queue) as receiver:
-            return len(await receiver.peek_messages(100, sequence_number=1))
+        # Kept open, because the SDK takes a second to close one.
+        if queue not in self._queues:
+            self._queues[queue] = await self._open.enter_async_context(self._service_bus.get_queue_receiver(queue))
+        return len(await self._queues[queue].peek_messages(100, sequence_number=1))
 
     async def until_empty(self, *, hubs: Iterable[str] = (), queues: Iterable[str] = (), timeout_s: float) -> None:
         """Returns when nothing waits there. Raises `TimeoutError`."""

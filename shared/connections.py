@@ -7,9 +7,10 @@ SDKs are imported on first use, because importing them is most of a cold start.
 """
 
 import os
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from shared import settings
 
@@ -82,16 +83,18 @@ def http() -> "ClientSession":
     return _track(ClientSession(connector=connector, timeout=ClientTimeout(total=60)))
 
 
-_FACTORIES: tuple[Any, ...] = (credential, tables, blobs, service_bus, http)
+_forgetting: list[Callable[[], None]] = [
+    factory.cache_clear for factory in (credential, tables, blobs, service_bus, http)
+]
 
 
-def on_close(client: Any) -> None:
-    """Close this client too when the connections are closed."""
-    _open.push_async_callback(client.close)
+def on_close(forget: Callable[[], None]) -> None:
+    """Calls this when the connections are closed: whoever keeps what was made from them must not use it again."""
+    _forgetting.append(forget)
 
 
 async def close() -> None:
     """Close every client of this process. They are made again at their next use."""
-    for factory in _FACTORIES:
-        factory.cache_clear()
+    for forget in _forgetting:
+        forget()
     await _open.aclose()

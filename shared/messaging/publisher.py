@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from shared import connections, settings
@@ -32,6 +31,8 @@ ATTEMPT_PROPERTY = "attempt"
 # The SDK's senders are not made to be shared by coroutines, and a host runs many invocations at once:
 # https://learn.microsoft.com/python/api/overview/azure/servicebus-readme (thread safety).
 _turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+_senders: dict[str, "ServiceBusSender"] = {}
+connections.on_close(_senders.clear)  # the client closes the senders that it made
 
 
 async def send(messages: Sequence[Outgoing]) -> None:
@@ -42,14 +43,16 @@ async def send(messages: Sequence[Outgoing]) -> None:
     from azure.servicebus.exceptions import ServiceBusError
 
     for destination in dict.fromkeys(message.destination for message in messages):
-        batch = [_message(message) for message in messages if message.destination == destination]
-        try:
-            async with _turns[destination]:
-                await _send_all(_sender(destination), batch)
-        except ServiceBusError as error:
-            # A sender that failed may hold a dead link: the next send starts with a new one.
-            _sender.cache_clear()
-            raise Unavailable(f"service bus: {type(error).__name__} sending to {destination}") from error
+        batch = [to_service_bus(message) for message in messages if message.destination == destination]
+        async with _turns[destination]:
+            sender = _senders.get(destination) or _senders.setdefault(destination, _sender(destination))
+            try:
+                await _send_all(sender, batch)
+            except ServiceBusError as error:
+                # It may hold a dead link: the next send starts with a new one.
+                del _senders[destination]
+                await sender.close()
+                raise Unavailable(f"service bus: {type(error).__name__} sending to {destination}") from error
 
 
 async def _send_all(sender: "ServiceBusSender", messages: list["ServiceBusMessage"]) -> None:
@@ -64,20 +67,17 @@ async def _send_all(sender: "ServiceBusSender", messages: list["ServiceBusMessag
     await sender.send_messages(batch)
 
 
-@cache
 def _sender(destination: str) -> "ServiceBusSender":
     client = connections.service_bus()
     if destination in settings.QUEUES:
-        sender = client.get_queue_sender(destination)
-    elif destination in settings.TOPICS:
-        sender = client.get_topic_sender(destination)
-    else:
-        raise Misconfigured(f"there is no queue or topic {destination!r}")
-    connections.on_close(sender)
-    return sender
+        return client.get_queue_sender(destination)
+    if destination in settings.TOPICS:
+        return client.get_topic_sender(destination)
+    raise Misconfigured(f"there is no queue or topic {destination!r}")
 
 
-def _message(outgoing: Outgoing) -> "ServiceBusMessage":
+def to_service_bus(outgoing: Outgoing) -> "ServiceBusMessage":
+    """The message in the SDK's terms."""
     from azure.servicebus import ServiceBusMessage
 
     envelope = outgoing.envelope

@@ -1,5 +1,6 @@
 """What the cloud does with a vehicle through the hub."""
 
+import itertools
 import json
 from typing import Any
 
@@ -32,3 +33,12 @@ async def accept(service: HubService, vehicle_id: str, *certificates: x509.Certi
 async def messages(events: EventLog, vehicle_id: str, count: int) -> list[dict[str, Any]]:
     """The bodies of the vehicle's messages so far, once there are as many."""
     return [json.loads(event.body) for event in await events.wait(vehicle_id, count)]
+
+
+async def message_of_kind(events: EventLog, vehicle_id: str, kind: str) -> dict[str, Any]:
+    """The first message of this kind; others may have come before it, and more than once."""
+    for count in itertools.count(1):
+        for message in await messages(events, vehicle_id, count):
+            if message.get("kind") == kind:
+                return message
+    raise AssertionError("unreachable: counting has no end")

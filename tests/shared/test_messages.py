@@ -1,5 +1,6 @@
 """Batches from vehicles and messages between services: what is handled, parked, tried again and sent."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient
 
 from localcloud.services import LocalCloud
+from shared import connections
 from shared.errors import Rejected, Unavailable
 from shared.messaging import inbox, outbox, parking, publisher, service_messages
 from shared.messaging.contracts import CloseTrip, to_envelope
@@ -248,3 +250,17 @@ async def test_an_inbox_mark_can_be_made_only_once(local_services: LocalCloud) -
     with pytest.raises(Conflict):
         await table.commit([insert(Row(partition, "effect-2")), inbox.mark(partition, "m-1", NOW)])
     assert await table.get(partition, "effect-2") is None
+
+
+async def test_many_invocations_send_at_once(queue: Any) -> None:
+    """A host runs them side by side on one event loop, and the SDK's senders are not made for that."""
+    commands = [_command(f"car-{number}") for number in range(40)]
+    await asyncio.gather(*(publisher.send([Outgoing(TRIP_COMMANDS, command)]) for command in commands))
+    assert sorted(message.message_id for message in await queue(40)) == sorted(command.id for command in commands)
+
+
+async def test_connections_are_made_anew_after_they_were_closed(queue: Any) -> None:
+    for _ in range(2):
+        await publisher.send([Outgoing(TRIP_COMMANDS, _command())])
+        assert len(await queue(1)) == 1
+        await connections.close()

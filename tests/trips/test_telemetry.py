@@ -134,10 +134,9 @@ def test_no_json_raises_anything_but_rejected(samples: list[dict[str, Any]], oth
         return  # not JSON that can be written
     try:
         message = decode(text, CALLER, ARRIVED_MS)
-    except Rejected as reason:
-        assert reason.detail
-    else:
-        assert message.samples
+    except Rejected:
+        return
+    assert message.samples
 
 
 _NUMBER = st.none() | st.floats(0, 90)
@@ -158,7 +157,8 @@ def test_a_message_comes_back_from_its_row_exactly(samples: list[Sample], droppe
 
 def test_the_largest_message_fits_into_a_table_property() -> None:
     noise = [
-        Sample(2**40 + i * 997 % 3_600_000, *[(i * p) % 1009 / 7.13 for p in (3, 5, 7, 11, 13, 17)]) for i in range(600)
+        Sample(2**40 + i * 997 % 3_600_000, *(i * prime % 1009 / 7.13 for prime in (3, 5, 7, 11, 13, 17)))  # type: ignore[arg-type] # six numbers
+        for i in range(MAX_SAMPLES)
     ]
     packed = compact.row_values(Telemetry("b", 0, ARRIVED_MS, tuple(noise)))["samples"]
     assert isinstance(packed, bytes)
