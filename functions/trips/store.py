@@ -11,7 +11,7 @@ hub, is written in few transactions. It holds, by row key:
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 
 from functions.trips import agenda, compact, vehicle_trips
@@ -101,10 +101,9 @@ class Store:
     async def watch(self, partition: str, now_ms: int) -> int:
         """The time up to which everything that arrived in the partition was taken in. Raises `Unavailable`."""
         clock, seen = await asyncio.gather(self._table.get(partition, _CLOCK), self._table.get(partition, _WATCH))
-        before = None if seen is None else Watch(*(_int(seen, name) for name in Watch.__slots__))
+        before = None if seen is None else Watch(*(_int(seen, one.name) for one in fields(Watch)))
         watch = agenda.watch(before, 0 if clock is None else _int(clock, "arrived_ms"), now_ms)
-        values = {name: getattr(watch, name) for name in Watch.__slots__}
-        await self._table.commit([upsert(Row(partition, _WATCH, values))])
+        await self._table.commit([upsert(Row(partition, _WATCH, asdict(watch)))])
         return min(watch.time_ms, now_ms)
 
     async def rung(self, partition: str, time_ms: int, limit: int) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from localcloud.broker.config import BrokerConfig, load
 from localcloud.broker.server import serve
-from shared.errors import Misconfigured
+from localcloud.errors import Misconfigured
 
 EXIT_MISCONFIGURED = 2
 EXIT_PORT_TAKEN = 3

@@ -8,10 +8,10 @@ import signal
 import sys
 from pathlib import Path
 
+from localcloud.errors import Misconfigured, Unavailable
 from localcloud.host.logs import configure_logging
 from localcloud.host.runtime import Host
 from localcloud.host.settings import AppSettings
-from shared.errors import Misconfigured, Unavailable
 
 EXIT_UNAVAILABLE, EXIT_MISCONFIGURED, EXIT_PORT_TAKEN = 1, 2, 3
 

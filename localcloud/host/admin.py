@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import web
 
+from localcloud.clock import utc_now
 from localcloud.host.app import EVENT_HUB, HTTP, TIMER, IndexedFunction
 from localcloud.host.decoding import (
     Event,
@@ -24,7 +25,6 @@ from localcloud.host.decoding import (
 )
 from localcloud.host.http_server import HttpServer
 from localcloud.host.invoker import InvocationFailed, Invoker
-from shared.clock import utc_now
 
 _NOWHERE = Partition("", "", "", "")
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from azure.functions import Function, FunctionRegister, meta
 
+from localcloud.errors import Misconfigured
 from localcloud.host.retries import RetryPolicy, parse_retry_policy
-from shared.errors import Misconfigured
 
 SCRIPT = "function_app.py"
 EVENT_HUB, SERVICE_BUS, TIMER, HTTP = "eventHubTrigger", "serviceBusTrigger", "timerTrigger", "httpTrigger"

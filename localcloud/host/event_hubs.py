@@ -10,6 +10,7 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.amqp import AmqpMessageBodyType
 from azure.eventhub.extensions.checkpointstoreblobaio import BlobCheckpointStore
 
+from localcloud.clock import EPOCH, from_epoch_ms
 from localcloud.host.app import IndexedFunction
 from localcloud.host.datums import plain
 from localcloud.host.decoding import Event, Partition, TriggerInput, event_batch, single_event
@@ -17,7 +18,6 @@ from localcloud.host.host_json import EventHubOptions
 from localcloud.host.logs import current_function, logger
 from localcloud.host.retrying_invoker import RetryingInvoker
 from localcloud.host.settings import AppSettings
-from shared.clock import EPOCH, from_epoch_ms
 
 CHECKPOINT_CONTAINER = "azure-webjobs-eventhub"
 # Equal levels steal from each other, so a restarted host need not wait until its dead predecessor is missed.

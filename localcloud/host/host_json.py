@@ -9,7 +9,7 @@ from os import cpu_count
 from pathlib import Path
 from typing import Any
 
-from shared.errors import Misconfigured
+from localcloud.errors import Misconfigured
 
 _TIME_SPAN = re.compile(r"(-)?(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?")
 # Facts about the file and about where extensions come from; there is nothing to honour.

@@ -8,11 +8,11 @@ from typing import Any
 from aiohttp import web
 from azure.functions.meta import Datum
 
+from localcloud.errors import Misconfigured
 from localcloud.host.app import IndexedFunction
 from localcloud.host.decoding import Request, http_request
 from localcloud.host.invoker import InvocationFailed, Invoker
 from localcloud.host.settings import AppSettings
-from shared.errors import Misconfigured
 
 KEY_SETTING = "AzureFunctionsLocalFunctionKey"
 _LARGEST_BODY_BYTES = 100 * 1024 * 1024  # the real host's limit

@@ -6,8 +6,8 @@ from datetime import timedelta
 from itertools import count, islice
 from typing import Any
 
+from localcloud.errors import Misconfigured
 from localcloud.host.host_json import parse_time_span
-from shared.errors import Misconfigured
 
 FOREVER = -1
 _JITTER = 0.2

@@ -7,6 +7,7 @@ from typing import Protocol
 from azure.core.exceptions import AzureError, ResourceExistsError
 from azure.storage.blob.aio import BlobServiceClient
 
+from localcloud.errors import Misconfigured, Unavailable
 from localcloud.host.admin import Admin
 from localcloud.host.app import EVENT_HUB, HTTP, SERVICE_BUS, IndexedFunction, load_app
 from localcloud.host.event_hubs import CHECKPOINT_CONTAINER, EventHubListener
@@ -18,7 +19,6 @@ from localcloud.host.retrying_invoker import RetryingInvoker
 from localcloud.host.service_bus import ServiceBusListener
 from localcloud.host.settings import AppSettings
 from localcloud.host.timers import STATUS_CONTAINER, StatusStore, TimerListener
-from shared.errors import Misconfigured, Unavailable
 
 STORAGE_SETTING = "AzureWebJobsStorage"
 _HOST_ID_SETTING = "AzureFunctionsWebHost__hostid"

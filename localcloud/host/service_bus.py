@@ -9,6 +9,8 @@ from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusRe
 from azure.servicebus.amqp import AmqpMessageBodyType
 from azure.servicebus.exceptions import ServiceBusError
 
+from localcloud.clock import EPOCH
+from localcloud.errors import Misconfigured
 from localcloud.host.app import IndexedFunction
 from localcloud.host.datums import plain
 from localcloud.host.decoding import Message, TriggerInput, message_batch, single_message
@@ -16,8 +18,6 @@ from localcloud.host.host_json import ServiceBusOptions
 from localcloud.host.invoker import InvocationFailed, Invoker
 from localcloud.host.logs import current_function, logger
 from localcloud.host.settings import AppSettings
-from shared.clock import EPOCH
-from shared.errors import Misconfigured
 
 _RECONNECT_DELAY_S = 1.0
 # The SDK reads a connection in turns of this length. A settlement that waits for its answer takes turns with the

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 
-from shared.errors import Misconfigured
+from localcloud.errors import Misconfigured
 
 _REFERENCE = re.compile(r"%([^%]+)%")
 

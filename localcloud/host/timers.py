@@ -9,14 +9,14 @@ from datetime import UTC, datetime, timedelta
 from azure.core.exceptions import AzureError, ResourceNotFoundError
 from azure.storage.blob.aio import ContainerClient
 
+from localcloud.clock import Clock, utc_now
+from localcloud.errors import Misconfigured
 from localcloud.host.app import IndexedFunction
 from localcloud.host.decoding import timer_info
 from localcloud.host.logs import current_function, logger
 from localcloud.host.ncrontab import Schedule
 from localcloud.host.retrying_invoker import RetryingInvoker
 from localcloud.host.settings import AppSettings
-from shared.clock import Clock, utc_now
-from shared.errors import Misconfigured
 
 STATUS_CONTAINER = "azure-webjobs-hosts"
 # .NET's default(DateTime): the timer has not run yet.

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from localcloud.errors import Misconfigured
 from localcloud.iothub.endpoint import Backlog, EventHubEndpoint
 from localcloud.iothub.hub import Hub
 from localcloud.iothub.rest import make_app
@@ -20,7 +21,6 @@ from localcloud.iothub.routing import load_routing
 from localcloud.iothub.tls import TlsStream, server_context
 from localcloud.layout import LOOPBACK, SERVICE_KEY
 from localcloud.pki import Pki, ensure_pki
-from shared.errors import Misconfigured
 
 BACKLOG_LIMIT_BYTES: Final = 64 * 1024 * 1024
 DRAIN_TIMEOUT_S: Final = 2.0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
+from localcloud.errors import Rejected
 from localcloud.iothub.acknowledgements import Acknowledgements
 from localcloud.iothub.credentials import Authenticated
 from localcloud.iothub.mqtt.decoding import FrameReader, decode
@@ -29,7 +30,6 @@ from localcloud.iothub.mqtt.packets import (
 )
 from localcloud.iothub.session import MAX_MESSAGE_BYTES, ForbiddenError, Services, Session
 from localcloud.iothub.tls import Peer, SecureStream
-from shared.errors import Rejected
 
 _MAX_PACKET_BYTES: Final = MAX_MESSAGE_BYTES + 65_536  # a topic more, so that what is too large is recognised
 _CONNECT_TIMEOUT_S: Final = 30.0

@@ -9,12 +9,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
+from localcloud.errors import Rejected
 from localcloud.iothub.mqtt.packets import Connect
 from localcloud.iothub.property_bag import parse_bag
 from localcloud.iothub.registry import AuthenticationType, Device, Registry
 from localcloud.iothub.sas import parse_sas
 from localcloud.iothub.tls import Peer
-from shared.errors import Rejected
 
 _X509_METHOD: Final = '{"scope":"device","type":"x509Certificate","issuer":"external","acceptingIpFilterRule":null}'
 _SAS_METHOD: Final = '{"scope":"device","type":"sas","issuer":"iothub","acceptingIpFilterRule":null}'

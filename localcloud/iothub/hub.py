@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from localcloud.errors import Rejected
 from localcloud.iothub.connection import Connection
 from localcloud.iothub.credentials import Authenticated, authenticate
 from localcloud.iothub.endpoint import Backlog, EventHubEndpoint
@@ -16,7 +17,6 @@ from localcloud.iothub.registry import Device, Registry, require_match
 from localcloud.iothub.routing import Routing
 from localcloud.iothub.tls import Peer, SecureStream
 from localcloud.iothub.twin import Document, timestamp
-from shared.errors import Rejected
 
 # Two clients with one id would otherwise throw each other out a hundred times a second: the SDK is back after 10 ms.
 _TAKE_OVER_INTERVAL_S: Final = 1.0

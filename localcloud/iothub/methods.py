@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
+from localcloud.errors import Rejected
 from localcloud.iothub.registry import Device
-from shared.errors import Rejected
 
 METHODS_FILTER: Final = "$iothub/methods/POST/#"
 _MAX_PAYLOAD_BYTES: Final = 128 * 1024

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from shared.errors import Misconfigured
+from localcloud.errors import Misconfigured
 
 Properties = Mapping[str, str]  # system properties with their `$`; all names in lower case
 Predicate = Callable[[Properties], bool | None]  # None: undefined

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from localcloud.errors import Conflict, Rejected
 from localcloud.iothub.sas import is_key
 from localcloud.iothub.twin import NEVER, Twin, timestamp
-from shared.errors import Conflict, Rejected
 
 _DEVICE_ID: Final = re.compile(r"[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}")
 _THUMBPRINT: Final = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")

@@ -10,12 +10,12 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
+from localcloud.errors import Rejected
 from localcloud.iothub.hub import Hub
 from localcloud.iothub.methods import parse_method_request
 from localcloud.iothub.rest_errors import UnauthorizedError, error_response
 from localcloud.iothub.sas import parse_sas
 from localcloud.iothub.twin import Document, parse_document
-from shared.errors import Rejected
 
 POLICY: Final = "iothubowner"
 _MAX_BODY_BYTES: Final = 256 * 1024

@@ -6,10 +6,10 @@ from typing import Final, NamedTuple
 import msgspec
 from aiohttp import web
 
+from localcloud.errors import Conflict, Rejected
 from localcloud.iothub.methods import DeviceNotOnlineError, NoAnswerError
 from localcloud.iothub.registry import PreconditionFailedError, UnknownDeviceError
 from localcloud.iothub.twin import timestamp
-from shared.errors import Conflict, Rejected
 
 
 class UnauthorizedError(Exception):

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from localcloud.errors import Misconfigured
 from localcloud.iothub.property_bag import MessageProperties
 from localcloud.iothub.query import Predicate, parse_query
-from shared.errors import Misconfigured
 
 DEVICE_MESSAGES: Final = "DeviceMessages"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import unquote
 
-from shared.errors import Rejected
+from localcloud.errors import Rejected
 
 
 @dataclass(frozen=True, slots=True)

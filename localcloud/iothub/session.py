@@ -11,13 +11,13 @@ from urllib.parse import quote
 
 import msgspec
 
+from localcloud.errors import Rejected
 from localcloud.iothub.credentials import Authenticated
 from localcloud.iothub.events import Event, device_message
 from localcloud.iothub.methods import METHODS_FILTER, MethodAnswer, MethodCalls
 from localcloud.iothub.mqtt.packets import Publish, Will
 from localcloud.iothub.property_bag import parse_bag, parse_message_properties
 from localcloud.iothub.twin import Document, parse_document
-from shared.errors import Rejected
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024  # body and properties
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from shared.errors import Rejected
+from localcloud.errors import Rejected
 
 NEVER: Final = "0001-01-01T00:00:00Z"
 MAX_PROPERTIES_BYTES: Final = 32 * 1024

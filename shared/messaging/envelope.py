@@ -76,12 +76,10 @@ def _time(value: object) -> datetime:
                 pass
             case int() | float():
                 return from_epoch_ms(int(value))
-            case datetime():
+            case datetime() if value.tzinfo is not None:
                 return value
-            case str():
-                moment = datetime.fromisoformat(value)
-                if moment.tzinfo is not None:
-                    return moment
+            case str() if (moment := datetime.fromisoformat(value)).tzinfo is not None:
+                return moment
     except (ValueError, OverflowError, OSError):
         pass
     raise Rejected("not-a-cloudevent", f"the CloudEvents attribute 'time' is {value!r}")

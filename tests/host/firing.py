@@ -22,9 +22,9 @@ ROOT = Path(__file__).parents[2]
 
 
 async def fire_locally(app_root: Path) -> None:
+    from localcloud.errors import Misconfigured
     from localcloud.host.app import load_app
     from localcloud.host.invoker import InvocationFailed, Invoker
-    from shared.errors import Misconfigured
 
     try:
         functions = {function.name: function for function in load_app(app_root)}

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.errors import Misconfigured
 from localcloud.host.app import load_app
 from localcloud.host.runtime import Host
 from localcloud.host.settings import AppSettings
 from localcloud.layout import Layout
 from localcloud.processes import child_environment, python_module
-from shared.errors import Misconfigured
 from tests.host.bad_apps import BAD_APPS, write_bad_app
 
 HEAD = "import azure.functions as func\napp = func.FunctionApp()\n"

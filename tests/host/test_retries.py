@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localcloud.errors import Misconfigured
 from localcloud.host.retries import FOREVER, RetryPolicy, parse_retry_policy
-from shared.errors import Misconfigured
 
 
 def test_a_fixed_delay_is_always_the_same_and_ends() -> None:

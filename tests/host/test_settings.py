@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.errors import Misconfigured
 from localcloud.host.host_json import HostOptions, parse_host_json, parse_time_span
 from localcloud.host.settings import AppSettings
-from shared.errors import Misconfigured
 
 
 def test_the_environment_wins_over_the_settings_file(tmp_path: Path) -> None:

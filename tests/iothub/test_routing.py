@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.errors import Misconfigured
 from localcloud.iothub.property_bag import parse_bag, parse_message_properties
 from localcloud.iothub.query import parse_query
 from localcloud.iothub.routing import load_routing
-from shared.errors import Misconfigured
 from tests.iothub.services import CONFIG
 
 MESSAGE = {"type": "telemetry", "urgent": "no", "$contenttype": "application/json", "x-y": "1"}

@@ -3,7 +3,8 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,8 @@ async def test_killed_between_any_two_effects_it_ends_the_same(
     monkeypatch.setattr(Table, "commit", fused_commit)
     monkeypatch.setattr(publisher, "send", fused_send)
     killed = 0
-    for step in (lambda: car.sends(batches[0]), lambda: car.sends(batches[1]), car.closes):
+    steps: list[Callable[[], Awaitable[None]]] = [*(partial(car.sends, batch) for batch in batches), car.closes]
+    for step in steps:
         try:
             await step()
         except Killed:
