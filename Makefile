@@ -11,7 +11,7 @@ demo: setup
 	@$(BIN)/python -m localcloud demo --vehicles $(VEHICLES) --seed $(SEED)
 
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: setup
 	@$(BIN)/ruff check .

@@ -11,6 +11,9 @@ from localcloud.pki import ensure_pki
 from localcloud.services import LocalCloud, app_settings
 from shared import connections
 from shared.settings import settings
+from tests.witness import with_witnesses
+
+WITNESSES = ("ota-witness", "certificates-witness")
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +38,7 @@ def environment(layout: Layout) -> Iterator[Layout]:
 @pytest.fixture(scope="session")
 async def local_services(environment: Layout) -> AsyncIterator[LocalCloud]:
     """Storage and broker, with every table, container, queue and Event Hub."""
-    cloud = LocalCloud(environment)
+    cloud = LocalCloud(environment, config=with_witnesses(environment.directory, *WITNESSES))
     try:
         await cloud.start_storage()
         await cloud.start_broker()

@@ -144,8 +144,8 @@ class SessionQueue(Queue):
 
     def _expire_session(self, session: MessageSession) -> None:
         if session.owner is not None:
-            session.owner.detach(AmqpError(SESSION_LOCK_LOST, f"The lock of session '{session.id}' has expired."))
-        self.release(session)
+            lost = AmqpError(SESSION_LOCK_LOST, f"The lock of session '{session.id}' has expired.")
+            session.owner.detach(lost)  # a link that closes drops its source, and so releases the session
 
     def _offer(self, session: MessageSession) -> None:
         if self._waiters and session.owner is None and self._has_messages(session):

@@ -1,33 +1,33 @@
 """One broker for all tests here, as a process of its own, with entities that no other test uses."""
 
 import asyncio
-import itertools
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
+from azure.servicebus import ServiceBusReceiveMode, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
 
 Handler = ServiceBusSender | ServiceBusReceiver
-H = TypeVar("H", ServiceBusSender, ServiceBusReceiver)
+H = TypeVar("H", bound=Handler)
 
-PLAIN_QUEUES, SHORT_LOCK_QUEUES, HUBS = 40, 12, 16
+PLAIN_QUEUES, SHORT_LOCK_QUEUES = 40, 10
 
 _CONFIG = "\n".join(
     (
         *(f"[servicebus.queues.plain-{number}]\nMaxDeliveryCount = 3" for number in range(PLAIN_QUEUES)),
         *(f'[servicebus.queues.short-lock-{number}]\nLockDuration = "PT1S"' for number in range(SHORT_LOCK_QUEUES)),
-        *(f'[eventhubs.hub-{number}]\nPartitionCount = 2\nConsumerGroups = ["second"]' for number in range(HUBS)),
         """
         [servicebus.queues.expiring]
         DefaultMessageTimeToLive = "PT1S"
         [servicebus.queues.expiring-to-dead-letters]
         DeadLetteringOnMessageExpiration = true
+        [servicebus.queues.held]
         [servicebus.queues.without-duplicates]
         RequiresDuplicateDetection = true
         DuplicateDetectionHistoryTimeWindow = "PT1S"
@@ -37,6 +37,9 @@ _CONFIG = "\n".join(
         RequiresSession = true
         LockDuration = "PT1S"
         [servicebus.queues.fuzzed]
+        [servicebus.queues.wire]
+        LockDuration = "PT1S"
+        [servicebus.queues.sync]
         [servicebus.topics.news]
         Subscriptions = ["first", "second"]
         [servicebus.topics.later]
@@ -45,8 +48,19 @@ _CONFIG = "\n".join(
         RequiresDuplicateDetection = true
         [servicebus.topics.strict.Subscriptions.only]
         MaxDeliveryCount = 1
+        [eventhubs.readable]
+        PartitionCount = 2
+        ConsumerGroups = ["second"]
+        [eventhubs.keyed]
+        PartitionCount = 4
+        [eventhubs.even]
+        PartitionCount = 2
+        [eventhubs.contested]
+        PartitionCount = 2
         [eventhubs.fuzzed-hub]
         PartitionCount = 2
+        [eventhubs.wire-hub]
+        PartitionCount = 1
         """,
     )
 )
@@ -112,11 +126,12 @@ def connection_string(broker: RunningBroker) -> str:
 
 @dataclass(frozen=True)
 class Station:
-    """A queue of a test's own, with a sender and a receiver that are open already."""
+    """A queue of a test's own, with a sender, a receiver and what else its fixtures ask for, open already."""
 
     queue: str
     sender: ServiceBusSender
     receiver: ServiceBusReceiver
+    more: Mapping[str, ServiceBusReceiver]
 
 
 @pytest.fixture(scope="session")
@@ -134,14 +149,19 @@ class Handlers:
 
     def __init__(self) -> None:
         self._opened: list[Handler] = []
+        self._closing: list[asyncio.Task[None]] = []
 
     async def open(self, handler: H) -> H:
         await handler.__aenter__()
         self._opened.append(handler)
         return handler
 
+    def close_soon(self, handler: Handler) -> None:
+        """The broker hears of it at once, the SDK is busy with it for longer."""
+        self._closing.append(asyncio.create_task(handler.close()))
+
     async def close(self) -> None:
-        await asyncio.gather(*(handler.close() for handler in self._opened))
+        await asyncio.gather(*self._closing, *(handler.close() for handler in self._opened))
 
 
 @pytest.fixture(scope="session")
@@ -151,51 +171,68 @@ async def handlers() -> AsyncIterator[Handlers]:
     await handlers.close()
 
 
-async def _stations(
-    request: pytest.FixtureRequest, fixture: str, client: ServiceBusClient, handlers: Handlers, prefix: str
-) -> Iterator[Station]:
-    """As many as tests ask for by a fixture, opened all at once."""
-    wanted = sum(fixture in getattr(item, "fixturenames", ()) for item in request.session.items)
-
-    async def open_station(queue: str) -> Station:
-        sender, receiver = await asyncio.gather(
-            handlers.open(client.get_queue_sender(queue)), handlers.open(client.get_queue_receiver(queue))
-        )
-        return Station(queue, sender, receiver)
-
-    return iter(await asyncio.gather(*(open_station(f"{prefix}-{number}") for number in range(wanted))))
+_MORE: dict[str, dict[str, Any]] = {
+    "dead_letters": {"sub_queue": ServiceBusSubQueue.DEAD_LETTER},
+    "second_receiver": {},
+    "deleting_receiver": {"receive_mode": ServiceBusReceiveMode.RECEIVE_AND_DELETE},
+    "prefetching_receiver": {"prefetch_count": 10},
+}
 
 
 @pytest.fixture(scope="session")
-async def plain_stations(
+async def stations(
     request: pytest.FixtureRequest, client: ServiceBusClient, handlers: Handlers
-) -> Iterator[Station]:
-    return await _stations(request, "plain", client, handlers, "plain")
+) -> Mapping[str, Station]:
+    """The stations of all tests that ask for one by its fixture, opened at once, by test."""
 
+    async def open_station(test: str, queue: str, fixtures: Sequence[str]) -> tuple[str, Station]:
+        more = [name for name in _MORE if name in fixtures]
+        sender = client.get_queue_sender(queue)
+        receiver = client.get_queue_receiver(queue)
+        others = {name: client.get_queue_receiver(queue, **_MORE[name]) for name in more}
+        opened: list[Handler] = [sender, receiver, *others.values()]
+        await asyncio.gather(*map(handlers.open, opened))
+        return test, Station(queue, sender, receiver, others)
 
-@pytest.fixture(scope="session")
-async def short_lock_stations(
-    request: pytest.FixtureRequest, client: ServiceBusClient, handlers: Handlers
-) -> Iterator[Station]:
-    return await _stations(request, "short_lock", client, handlers, "short-lock")
+    opening = []
+    for fixture, prefix in (("plain", "plain"), ("short_lock", "short-lock")):
+        items = [item for item in request.session.items if fixture in getattr(item, "fixturenames", ())]
+        for number, item in enumerate(items):
+            opening.append(open_station(item.nodeid, f"{prefix}-{number}", getattr(item, "fixturenames", ())))
+    return dict(await asyncio.gather(*opening))
 
 
 @pytest.fixture
-def plain(plain_stations: Iterator[Station]) -> Station:
+def plain(request: pytest.FixtureRequest, stations: Mapping[str, Station]) -> Station:
     """An empty queue with the default lock of a minute and three deliveries."""
-    return next(plain_stations)
+    return stations[request.node.nodeid]
 
 
 @pytest.fixture
-def short_lock(short_lock_stations: Iterator[Station]) -> Station:
+def short_lock(request: pytest.FixtureRequest, stations: Mapping[str, Station]) -> Station:
     """An empty queue with a lock of one second and ten deliveries."""
-    return next(short_lock_stations)
-
-
-_hubs = itertools.count()
+    return stations[request.node.nodeid]
 
 
 @pytest.fixture
-def hub() -> str:
-    """An empty event hub with two partitions and the consumer groups $Default and `second`."""
-    return f"hub-{next(_hubs)}"
+def dead_letters(request: pytest.FixtureRequest, stations: Mapping[str, Station]) -> ServiceBusReceiver:
+    """Receives from the dead-letter queue of the test's queue."""
+    return stations[request.node.nodeid].more["dead_letters"]
+
+
+@pytest.fixture
+def second_receiver(request: pytest.FixtureRequest, stations: Mapping[str, Station]) -> ServiceBusReceiver:
+    """Receives from the test's queue too."""
+    return stations[request.node.nodeid].more["second_receiver"]
+
+
+@pytest.fixture
+def deleting_receiver(request: pytest.FixtureRequest, stations: Mapping[str, Station]) -> ServiceBusReceiver:
+    """Receives and deletes from the test's queue."""
+    return stations[request.node.nodeid].more["deleting_receiver"]
+
+
+@pytest.fixture
+def prefetching_receiver(request: pytest.FixtureRequest, stations: Mapping[str, Station]) -> ServiceBusReceiver:
+    """Takes ten messages of the test's queue ahead of being asked."""
+    return stations[request.node.nodeid].more["prefetching_receiver"]

@@ -4,8 +4,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from azure.servicebus import ServiceBusMessage, ServiceBusMessageState, ServiceBusReceiveMode
-from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus import ServiceBusMessage, ServiceBusMessageState
+from azure.servicebus.aio import ServiceBusReceiver
 from azure.servicebus.exceptions import MessageLockLostError, MessageNotFoundError
 
 from tests.broker.conftest import Handlers, Station
@@ -40,22 +40,26 @@ async def test_a_renewed_lock_holds_longer(short_lock: Station) -> None:
     assert await peek(receiver) == []
 
 
-async def test_messages_of_a_closed_receiver_stay_locked(short_lock: Station, client: ServiceBusClient) -> None:
+async def test_messages_of_a_closed_receiver_stay_locked(
+    short_lock: Station, second_receiver: ServiceBusReceiver, handlers: Handlers
+) -> None:
     """Until the lock expires, as in the service."""
-    async with client.get_queue_receiver(short_lock.queue) as closing:
-        await send(short_lock.sender, "left behind")
-        locked = await receive_one(closing)
+    await send(short_lock.sender, "left behind")
+    locked = await receive_one(second_receiver)
+    handlers.close_soon(second_receiver)
     again = await receive_one(short_lock.receiver)
     assert again.delivery_count == 1
     assert locked.locked_until_utc is not None
     assert datetime.now(UTC) >= locked.locked_until_utc - timedelta(milliseconds=50)
 
 
-async def test_prefetched_messages_are_released_uncounted(plain: Station, client: ServiceBusClient) -> None:
+async def test_prefetched_messages_are_released_uncounted(
+    plain: Station, prefetching_receiver: ServiceBusReceiver, handlers: Handlers
+) -> None:
     """When their receiver closes before anyone has seen them."""
     await send(plain.sender, "one", "two", "three")
-    async with client.get_queue_receiver(plain.queue, prefetch_count=10) as closing:
-        await closing.complete_message(await receive_one(closing))
+    await prefetching_receiver.complete_message(await receive_one(prefetching_receiver))
+    handlers.close_soon(prefetching_receiver)
     received = await receive(plain.receiver, 2)
     assert [(str(m), m.delivery_count) for m in received] == [("two", 0), ("three", 0)]
 
@@ -108,9 +112,7 @@ async def test_a_deferred_message_comes_only_when_asked_for(plain: Station) -> N
         await receiver.receive_deferred_messages(first.sequence_number)
 
 
-async def test_a_deferred_message_can_be_settled_in_every_way(
-    plain: Station, client: ServiceBusClient, handlers: Handlers
-) -> None:
+async def test_a_deferred_message_can_be_settled_in_every_way(plain: Station, dead_letters: ServiceBusReceiver) -> None:
     receiver = plain.receiver
     await send(plain.sender, "a", "b", "c")
     numbers = []
@@ -123,20 +125,17 @@ async def test_a_deferred_message_can_be_settled_in_every_way(
     await receiver.dead_letter_message(third, reason="late")
     peeked = [(str(message), message.state.name) for message in await peek(receiver, 5)]
     assert peeked == [("a", "DEFERRED"), ("b", "ACTIVE")]
-    dead_letters = await handlers.open(client.get_queue_receiver(plain.queue, sub_queue="deadletter"))
     assert (await receive_one(dead_letters)).dead_letter_reason == "late"
 
 
 async def test_deferred_messages_can_be_received_and_deleted(
-    plain: Station, client: ServiceBusClient, handlers: Handlers
+    plain: Station, deleting_receiver: ServiceBusReceiver
 ) -> None:
     await send(plain.sender, "a")
     message = await receive_one(plain.receiver)
     await plain.receiver.defer_message(message)
-    mode = ServiceBusReceiveMode.RECEIVE_AND_DELETE
-    receiver = await handlers.open(client.get_queue_receiver(plain.queue, receive_mode=mode))
-    assert bodies(await receiver.receive_deferred_messages(message.sequence_number or 0)) == ["a"]
-    assert await receiver.peek_messages(10, sequence_number=1) == []
+    assert bodies(await deleting_receiver.receive_deferred_messages(message.sequence_number or 0)) == ["a"]
+    assert await peek(plain.receiver) == []
 
 
 async def test_peeking_takes_nothing(plain: Station) -> None:

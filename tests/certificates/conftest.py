@@ -19,7 +19,7 @@ from shared.identity.vehicle import ShardRange, shard
 from shared.messaging import parking
 from shared.messaging.contracts import EnrolCertificate, to_envelope
 from shared.messaging.envelope import Envelope
-from shared.settings import CERTIFICATE_EVENTS_HUB, DOMAIN_EVENTS, NOTIFICATIONS_SUBSCRIPTION
+from shared.settings import CERTIFICATE_EVENTS_HUB, DOMAIN_EVENTS
 from tests.certificates.car import Car, to_pem
 
 
@@ -91,7 +91,7 @@ async def events(iot_hub: LocalCloud) -> AsyncIterator[ServiceBusReceiver]:
     async with (
         ServiceBusClient.from_connection_string(iot_hub.layout.amqp_connection) as client,
         client.get_subscription_receiver(
-            DOMAIN_EVENTS, NOTIFICATIONS_SUBSCRIPTION, receive_mode="receiveanddelete"
+            DOMAIN_EVENTS, "certificates-witness", receive_mode="receiveanddelete"
         ) as receiver,
     ):
         yield receiver

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from localcloud.layout import Layout
-from localcloud.services import CONFIG, LocalCloud, running
+from localcloud.services import LocalCloud, running
+from tests.witness import with_witnesses
 
 WITNESS = "witness"
 
@@ -14,7 +15,6 @@ WITNESS = "witness"
 @pytest.fixture
 async def cloud(tmp_path: Path) -> AsyncIterator[LocalCloud]:
     """As `make up` has it, on free ports, with a subscription of the tests' own."""
-    config = tmp_path / "cloud.toml"
-    config.write_text(CONFIG.read_text().replace('["notifications"]', f'["notifications", "{WITNESS}"]'))
+    config = with_witnesses(tmp_path, WITNESS)
     async with running(Layout(tmp_path).on_free_ports(), config=config) as local_cloud:
         yield local_cloud

@@ -171,7 +171,7 @@ async def receivers(cloud: LocalCloud) -> AsyncIterator[tuple[ServiceBusReceiver
     """Of the job's commands and of what it tells the others."""
     async with ServiceBusClient.from_connection_string(cloud.layout.amqp_connection) as client:
         commands = client.get_queue_receiver(settings.OTA_COMMANDS)
-        topic = client.get_subscription_receiver(settings.DOMAIN_EVENTS, settings.NOTIFICATIONS_SUBSCRIPTION)
+        topic = client.get_subscription_receiver(settings.DOMAIN_EVENTS, "ota-witness")
         async with commands, topic:
             yield commands, topic
 
