@@ -53,12 +53,12 @@ async def replay(
     """Prints the trips that were stored and returns the exit code: 2 if the input cannot be used."""
     try:
         check_vehicle_id(vehicle_id)
-        samples = read_in_order(drives)
+        recordings = read_in_order(drives)
     except (RecordingError, Rejected) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     async with workspace(directory, "replay") as cloud:
-        replayed = await run(cloud.layout, samples, vehicle_id, disorder=disorder)
+        replayed = await run(cloud.layout, recordings, vehicle_id, disorder=disorder)
     if as_json:
         print(json.dumps(replayed.as_json(), indent=2))
     else:
@@ -66,19 +66,23 @@ async def replay(
     return 0
 
 
-def read_in_order(drives: Sequence[Path]) -> list[Sample]:
-    """The samples of all files as the car sends them: file by file, the earlier drive first.
+def read_in_order(drives: Sequence[Path]) -> list[list[Sample]]:
+    """The samples of each file, the earliest drive first.
 
     A drive is placed by the median of its clock, since a few of its rows may have a wrong one. Raises
     `RecordingError`.
     """
     recordings = [read_recording(path) for path in drives]
-    recordings.sort(key=lambda samples: sorted(sample.t for sample in samples)[len(samples) // 2])
-    return [sample for samples in recordings for sample in samples]
+    return sorted(recordings, key=lambda samples: sorted(sample.t for sample in samples)[len(samples) // 2])
 
 
-async def run(layout: Layout, samples: Sequence[Sample], vehicle_id: str, *, disorder: int | None = None) -> Replayed:
-    """Drives the car through a running local cloud. Raises `TimeoutError` if the app does not get through."""
+async def run(
+    layout: Layout, recordings: Sequence[Sequence[Sample]], vehicle_id: str, *, disorder: int | None = None
+) -> Replayed:
+    """Drives the car through a running local cloud, each recording a power cycle of it.
+
+    Raises `TimeoutError` if the app does not get through.
+    """
     async with (
         HubService(layout.iothub_service_connection, Pki(layout.pki).root) as service,
         AppClient(layout) as app,
@@ -88,11 +92,13 @@ async def run(layout: Layout, samples: Sequence[Sample], vehicle_id: str, *, dis
         garage = await factory.build(vehicle_id)
         endpoint = HubEndpoint(layout.hostname, Pki(layout.pki).root, layout.mqtt_port)
         async with Vehicle(garage, light_link(endpoint)) as car:
-            drive = await car.drive(samples, disorder=None if disorder is None else Disorder(disorder))
+            for number, samples in enumerate(recordings):
+                await car.drive(samples, disorder=None if disorder is None else Disorder(disorder + number))
         await backlog.until_empty(hubs=[settings.TELEMETRY_HUB], timeout_s=TIMEOUT_S)
         await app.command(settings.TRIP_COMMANDS, CloseTrip(vehicle_id=vehicle_id))
         await backlog.until_empty(queues=[settings.TRIP_COMMANDS], timeout_s=TIMEOUT_S)
-        return Replayed(await app.trips(vehicle_id), drive.messages + drive.duplicated, len(await app.parked()))
+        messages = car.log.messages + car.log.duplicated
+        return Replayed(await app.trips(vehicle_id), messages, len(await app.parked()))
 
 
 def _trip(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,25 +127,30 @@ def _place(row: Mapping[str, Any], which: str) -> dict[str, float] | None:
 
 
 def _show(replayed: Replayed) -> None:
-    screen = Screen(title=f"{len(replayed.trips)} trips", title_justify="left")
-    for column in ("started (UTC)", "duration", "distance", "idle", "max", "charge", "fuel", "samples", "dropped"):
-        screen.add_column(column, justify="left" if column.startswith("started") else "right")
-    for row in replayed.trips:
-        trip = _trip(row)
-        screen.add_row(
-            trip["started_at"],
-            str(timedelta(seconds=round(trip["duration_s"]))),
-            f"{trip['distance_km']:.2f} km",
-            str(timedelta(seconds=round(trip["idle_s"]))),
-            _unit(trip["max_speed_kmh"], "km/h"),
-            f"{_unit(trip['soc_start_pct'], '%')} → {_unit(trip['soc_end_pct'], '%')}",
-            _unit(trip["fuel_l"], "l"),
-            str(trip["samples"]),
-            ", ".join(f"{count} {reason}" for reason, count in trip["dropped"].items()) or "0",
-        )
     console = Console()
-    console.print(screen)
-    console.print(f"{replayed.messages} messages sent, {replayed.parked} parked")
+    for number, row in enumerate(replayed.trips, 1):
+        trip = _trip(row)
+        facts = Screen(show_header=False, box=None, padding=(0, 2), title=f"Trip {number}", title_justify="left")
+        facts.add_row("from", f"{trip['started_at']} at {_position(trip['start'])}")
+        facts.add_row("to", f"{trip['ended_at']} at {_position(trip['end'])}")
+        facts.add_row("distance", f"{trip['distance_km']:.2f} km, at most {_unit(trip['max_speed_kmh'], 'km/h')}")
+        facts.add_row("duration", f"{_duration(trip['duration_s'])}, of it {_duration(trip['idle_s'])} standing")
+        if trip["soc_start_pct"] is not None:
+            facts.add_row("charge", f"{_unit(trip['soc_start_pct'], '%')} → {_unit(trip['soc_end_pct'], '%')}")
+        if trip["fuel_l"] is not None:
+            facts.add_row("fuel", f"{trip['fuel_l']:.2f} l")
+        dropped = ", ".join(f"{count} dropped ({reason})" for reason, count in trip["dropped"].items())
+        facts.add_row("samples", f"{trip['samples']}{', ' if dropped else ''}{dropped}")
+        console.print(facts)
+    console.print(f"{len(replayed.trips)} trips from {replayed.messages} messages, {replayed.parked} parked")
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _position(place: dict[str, float] | None) -> str:
+    return "an unknown place" if place is None else f"{place['lat']:.5f}, {place['lon']:.5f}"
 
 
 def _unit(value: float | None, unit: str) -> str:

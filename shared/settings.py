@@ -69,6 +69,7 @@ class Settings:
 
     # trips
     trip_silence_s: int  # silence without displacement that ends a trip
+    trip_flicker_s: int  # an ignition that is off for so long ends the trip
     trip_close_after_s: int  # no message for so long: the car sleeps, its open trip is over
     trip_lateness_s: int  # how long a finished trip waits for messages that are still missing
     # ota
@@ -96,6 +97,7 @@ class Settings:
         read = _Reader(values)
         return cls(
             trip_silence_s=read.integer("TRIP_SILENCE_S", 120, 1, 86_400),
+            trip_flicker_s=read.integer("TRIP_FLICKER_S", 30, 1, 3600),
             trip_close_after_s=read.integer("TRIP_CLOSE_AFTER_S", 900, 1, 86_400),
             trip_lateness_s=read.integer("TRIP_LATENESS_S", 3600, 0, 72 * 3600),
             artifact_url_valid_s=read.integer("ARTIFACT_URL_VALID_S", 6 * 86_400, 60, 6 * 86_400),

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from shared.errors import Rejected
+from shared.messaging.bodies import BODY_ERRORS, fault
 
 RotationId = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
@@ -34,6 +35,6 @@ def decode(body: bytes) -> CsrSent | ProofSent:
     """The report in a message's body. Raises `Rejected`, naming the field that is wrong."""
     try:
         report: CsrSent | ProofSent = _decoder.decode(body)
-    except (ValueError, RecursionError) as error:  # msgspec's own errors and bytes that are no UTF-8
-        raise Rejected("bad-report", f"not a certificate report: {error}") from error
+    except BODY_ERRORS as error:
+        raise Rejected("bad-report", f"not a certificate report: {fault(error)}") from error
     return report

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from shared.clock import to_epoch_ms
 from shared.errors import Rejected
+from shared.messaging.bodies import BODY_ERRORS, fault
 
 THEFT = "theft"
 # A clock that is further off is taken for wrong; an alarm may wait that long in a garage without reception.
@@ -40,8 +41,8 @@ def decode(body: bytes) -> Alert:
     """The alert in a message body. Raises `Rejected` for anything else, naming the field at fault."""
     try:
         return msgspec.json.decode(body, type=Alert)
-    except (ValueError, RecursionError) as error:  # msgspec's own errors and bytes that are no UTF-8
-        raise Rejected("bad-alert", f"not an alert: {error}") from error
+    except BODY_ERRORS as error:
+        raise Rejected("bad-alert", f"not an alert: {fault(error)}") from error
 
 
 def theft_alarm(alert: Alert, arrived_at: datetime) -> TheftAlarm:

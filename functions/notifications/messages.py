@@ -20,7 +20,7 @@ class Deliver(Message, frozen=True, kw_only=True):
     delivery_id: Annotated[str, Meta(pattern=r"^[0-9]{13}-[0-9a-f]{32}\Z")]
 
 
-def deliver(delivery: Delivery, now: datetime, traceparent: str | None) -> Envelope:
+def deliver(delivery: Delivery, now: datetime) -> Envelope:
     """The command to make the delivery's next attempt; each attempt has a command of its own."""
     return to_envelope(
         Deliver(vehicle_id=delivery.vehicle_id, delivery_id=delivery.delivery_id),
@@ -28,5 +28,4 @@ def deliver(delivery: Delivery, now: datetime, traceparent: str | None) -> Envel
         source=SOURCE,
         subject=delivery.vehicle_id,
         time_ms=to_epoch_ms(now),
-        traceparent=traceparent,
     )

@@ -48,7 +48,7 @@ EVENTS = (TripCompleted, TripRevised, UpdateAvailable, UpdateFinished, CampaignC
 
 async def learn(envelope: Envelope, *, clock: Clock = utc_now) -> None:
     """Takes an event of the topic. Raises `Rejected`, `Conflict`, `Unavailable`."""
-    await _take_event(decode(envelope, *EVENTS), envelope, clock())
+    await _take_event(decode(envelope, *EVENTS), clock())
 
 
 async def obey(envelope: Envelope, *, clock: Clock = utc_now) -> None:
@@ -61,9 +61,9 @@ async def obey(envelope: Envelope, *, clock: Clock = utc_now) -> None:
         case SetRecipient():
             await _set_recipient(message, envelope.time)
         case Deliver():
-            await _deliver(message, envelope.traceparent, clock)
+            await _deliver(message, clock)
         case _:
-            await _take_event(message, envelope, clock())
+            await _take_event(message, clock())
 
 
 async def hear(batch: Sequence[DeviceMessage], *, clock: Clock = utc_now) -> None:
@@ -82,12 +82,12 @@ async def _set_recipient(command: SetRecipient, sent_at: datetime) -> None:
 # --- Something happens
 
 
-async def _take_event(event: Message, envelope: Envelope, now: datetime) -> None:
+async def _take_event(event: Message, now: datetime) -> None:
     match event:
         case TripRevised():  # is a TripCompleted too, but tells of a trip that was told
             return
         case TripCompleted() | UpdateAvailable():
-            await _notify(event.vehicle_id, event, now, now, envelope.traceparent)
+            await _notify(event.vehicle_id, event, now, now)
 
 
 async def _take_alert(message: DeviceMessage, *, clock: Clock) -> None:
@@ -95,15 +95,15 @@ async def _take_alert(message: DeviceMessage, *, clock: Clock) -> None:
     alert = alerts.decode(message.body)
     message.caller.must_be(alert.vehicle_id)
     alarm = alerts.theft_alarm(alert, message.arrived_at)
-    await _notify(message.caller.vehicle_id, alarm, message.arrived_at, clock(), None)
+    await _notify(message.caller.vehicle_id, alarm, message.arrived_at, clock())
 
 
-async def _notify(vehicle_id: str, facts: Facts, known_at: datetime, now: datetime, traceparent: str | None) -> None:
+async def _notify(vehicle_id: str, facts: Facts, known_at: datetime, now: datetime) -> None:
     """Begins the deliveries. Raises `Rejected` for an alarm that would reach nobody, so that a person sees it."""
     told = decision.notification(vehicle_id, facts, known_at)
     chosen = decision.decide(told.category, await store.recipients(vehicle_id))
     begun = [delivery.queued(told, recipient.recipient_id, channel, now) for recipient, channel in chosen]
-    commands = [Outgoing(settings.NOTIFICATION_COMMANDS, messages.deliver(each, now, traceparent)) for each in begun]
+    commands = [Outgoing(settings.NOTIFICATION_COMMANDS, messages.deliver(each, now)) for each in begun]
     if begun and not await store.record(told, begun, commands, now):
         log.info("%s: heard again, told before", told.category)
     await store.send_messages(vehicle_id)
@@ -117,7 +117,7 @@ async def _notify(vehicle_id: str, facts: Facts, known_at: datetime, now: dateti
 # --- It reaches a person
 
 
-async def _deliver(command: Deliver, traceparent: str | None, clock: Clock) -> None:
+async def _deliver(command: Deliver, clock: Clock) -> None:
     """Makes an attempt, unless the delivery has ended.
 
     Raises `Unavailable` while another attempt is under way, since only that one's end tells whether this is needed;
@@ -130,7 +130,7 @@ async def _deliver(command: Deliver, traceparent: str | None, clock: Clock) -> N
     if claimed != found.delivery:
         stored = await store.save(found, claimed)
         if claimed.status is Status.SENDING:
-            claimed, retries = await _attempt(claimed, traceparent, clock)
+            claimed, retries = await _attempt(claimed, clock)
             await store.save(stored, claimed, retries)
         _log(claimed)
     await store.send_messages(command.vehicle_id)
@@ -138,7 +138,7 @@ async def _deliver(command: Deliver, traceparent: str | None, clock: Clock) -> N
         raise Rejected("alarm-not-delivered", f"a theft alarm {claimed.status} by {claimed.channel}: {claimed.reason}")
 
 
-async def _attempt(claimed: Delivery, traceparent: str | None, clock: Clock) -> tuple[Delivery, list[Outgoing]]:
+async def _attempt(claimed: Delivery, clock: Clock) -> tuple[Delivery, list[Outgoing]]:
     """Sends it; returns what has become of it and the command for the next attempt, if there is to be one."""
     try:
         await _send(claimed, clock())
@@ -155,7 +155,7 @@ async def _attempt(claimed: Delivery, traceparent: str | None, clock: Clock) -> 
         )
         if later is None:
             return delivery.expired(claimed, str(trouble)), []
-        command = messages.deliver(claimed, now, traceparent)
+        command = messages.deliver(claimed, now)
         return delivery.released(claimed, str(trouble)), [Outgoing(settings.NOTIFICATION_COMMANDS, command, later)]
     return delivery.delivered(claimed, clock()), []
 

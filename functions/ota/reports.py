@@ -9,6 +9,7 @@ from msgspec import Meta
 from functions.ota.campaign import CampaignId
 from functions.ota.vehicle_update import Signal
 from shared.errors import Rejected
+from shared.messaging.bodies import BODY_ERRORS, fault
 
 _REASON_LENGTH = 500
 _LAST_MS = 9_999_999_999_999
@@ -38,5 +39,5 @@ def decode(body: bytes) -> Report:
     """The report in a message body. Raises `Rejected` for anything else, naming the field at fault."""
     try:
         return msgspec.json.decode(body, type=Report)
-    except (ValueError, RecursionError) as error:  # msgspec's own errors and bytes that are no UTF-8
-        raise Rejected("bad-report", f"not a report on an update: {error}") from error
+    except BODY_ERRORS as error:
+        raise Rejected("bad-report", f"not a report on an update: {fault(error)}") from error

@@ -9,7 +9,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from functions.trips.segmentation import FLICKER_MS
+from functions.trips.segmentation import Limits
 from functions.trips.vehicle_trips import VehicleTrips
 
 WATCHED_AT_MOST_MS = 5 * 60_000
@@ -21,7 +21,7 @@ Step = Literal["waive", "settle", "close", "tidy"]
 class Policy:
     """The settings that decide about trips, in milliseconds."""
 
-    silence_ms: int
+    limits: Limits
     close_after_ms: int
     lateness_ms: int
 
@@ -35,7 +35,7 @@ def next_step(state: VehicleTrips, policy: Policy) -> tuple[Step, int] | None:
     steps = list[tuple[Step, int]]()
     if state.is_open and state.fold.trip is not None:
         is_off = state.fold.trip.off_ms is not None
-        steps.append(("close", state.heard_ms + (FLICKER_MS if is_off else policy.close_after_ms)))
+        steps.append(("close", state.heard_ms + (policy.limits.flicker_ms if is_off else policy.close_after_ms)))
     if state.tidy_ms is not None:
         steps.append(("tidy", state.tidy_ms))
     return min(steps, key=lambda step: step[1], default=None)

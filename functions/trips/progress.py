@@ -70,7 +70,7 @@ def _fold_in(state: VehicleTrips, new: Sequence[Telemetry], policy: Policy) -> N
     follows = state.fold.last is None or samples[0][0] > state.fold.last
     taken = 0
     if follows and state.refold_from_ms is None and state.waiting_since_ms is None and len(state.unsettled()) < PORTION:
-        spans, taken = advance(state.fold, samples, policy.silence_ms, PORTION)
+        spans, taken = advance(state.fold, samples, policy.limits, PORTION)
         for span in spans:
             state.found(span)
     if taken < len(samples):
@@ -124,7 +124,7 @@ def settle(
     announcements = list[Announcement]()
     for known in due:
         span = None if known.end_ms is None else Span(known.start_ms, known.end_ms)
-        summary = None if span is None else summarise(vehicle_id, span, rows, policy.silence_ms)
+        summary = None if span is None else summarise(vehicle_id, span, rows, policy.limits.silence_ms)
         known.settled_ms = now_ms
         if (digest := _digest(summary)) != known.digest:
             known.digest, known.revision = digest, known.revision + 1
@@ -141,7 +141,7 @@ def _refold(state: VehicleTrips, rows: Sequence[Telemetry], policy: Policy) -> N
     base_ms = state.start_before(state.refold_from_ms)
     samples = in_order(rows, after_ms=base_ms - 1)
     state.fold = Fold()
-    spans, taken = advance(state.fold, samples, policy.silence_ms, PORTION)
+    spans, taken = advance(state.fold, samples, policy.limits, PORTION)
     state.refold_from_ms = samples[taken][0].t if taken < len(samples) else None
     starts = {span.start_ms for span in spans} | {state.under_way_ms}
     for known in state.known:

@@ -2,7 +2,7 @@
 
 - A vehicle that reports is switched on, unless it says `ignition: false`. The first sample of a switched-on vehicle
   starts a trip.
-- `ignition: false` ends it, unless the ignition is back within `FLICKER_MS`.
+- `ignition: false` ends it, unless the ignition is back within `flicker_ms`.
 - Silence ends it, at the last sample before. Not if the vehicle was on its way meanwhile (a tunnel, a dead spot): its
   odometer tells, without one its position, without that its speed before and after; believed up to `TUNNEL_MS`.
 - Standing still does not end it, as traffic jams and ferries last, until `STANDSTILL_MS`: then it ended when the
@@ -20,12 +20,18 @@ import msgspec
 from functions.trips.geodesy import MAX_SPEED_M_S, distance_m
 from functions.trips.telemetry import Sample, Telemetry
 
-FLICKER_MS = 30_000
 TUNNEL_MS = 30 * 60_000
 STANDSTILL_MS = 4 * 3_600_000
 DISPLACEMENT_M = 200.0
 DRIVING_KMH = 10.0
 IDLE_BELOW_KMH = 1.0
+
+
+class Limits(NamedTuple):
+    """What ends a trip, in milliseconds: silence at one place, and an ignition that stays off."""
+
+    silence_ms: int
+    flicker_ms: int
 
 
 class Span(NamedTuple):
@@ -80,7 +86,7 @@ def in_order(messages: Iterable[Telemetry], after_ms: int | None = None) -> list
 
 
 def advance(
-    fold: Fold, samples: Sequence[tuple[Place, Sample]], silence_ms: int, limit: int | None = None
+    fold: Fold, samples: Sequence[tuple[Place, Sample]], limits: Limits, limit: int | None = None
 ) -> tuple[list[Span], int]:
     """Takes the samples, in order, into the fold.
 
@@ -88,7 +94,7 @@ def advance(
     """
     spans = list[Span]()
     for index, (place, sample) in enumerate(samples):
-        if fold.trip is not None and (end_ms := _end(fold.trip, sample, silence_ms)) is not None:
+        if fold.trip is not None and (end_ms := _end(fold.trip, sample, limits)) is not None:
             if len(spans) == limit:
                 return spans, index
             spans.append(Span(fold.trip.start_ms, end_ms))
@@ -99,7 +105,7 @@ def advance(
             _continue(fold.trip, sample)
         elif sample.ignition is False:
             fold.parked = None
-        elif _may_start(fold, sample, silence_ms):
+        elif _may_start(fold, sample, limits.silence_ms):
             fold.trip, fold.parked = _start(sample), None
         fold.last = place
     return spans, len(samples)
@@ -144,12 +150,12 @@ def _moves(trip: Trip, sample: Sample) -> bool:
     return away_m is not None and away_m >= DISPLACEMENT_M
 
 
-def _end(trip: Trip, sample: Sample, silence_ms: int) -> int | None:
+def _end(trip: Trip, sample: Sample, limits: Limits) -> int | None:
     """When the trip ended, if the sample shows that it did."""
     if trip.off_ms is not None:
-        return trip.off_ms if sample.t - trip.off_ms >= FLICKER_MS else None
+        return trip.off_ms if sample.t - trip.off_ms >= limits.flicker_ms else None
     silent_ms = sample.t - trip.end_ms
-    if silent_ms >= silence_ms:
+    if silent_ms >= limits.silence_ms:
         return None if _was_on_its_way(trip, sample, silent_ms) else trip.end_ms
     if sample.t - trip.still_since_ms >= STANDSTILL_MS and not _moves(trip, sample):
         return trip.still_since_ms

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functions.trips import messages, progress
 from functions.trips.agenda import Policy, next_step, with_alarm
 from functions.trips.messages import SweepPartition
+from functions.trips.segmentation import Limits
 from functions.trips.store import Change, Store, Stored, partition_of
 from functions.trips.telemetry import NoUsableSample, Telemetry, decode
 from functions.trips.vehicle_trips import VehicleTrips
@@ -41,7 +42,7 @@ _Batch = dict[str, dict[str, list[Telemetry]]]  # by partition and vehicle
 def _policy() -> Policy:
     configured = settings()
     return Policy(
-        silence_ms=configured.trip_silence_s * 1000,
+        limits=Limits(configured.trip_silence_s * 1000, configured.trip_flicker_s * 1000),
         close_after_ms=configured.trip_close_after_s * 1000,
         lateness_ms=configured.trip_lateness_s * 1000,
     )

@@ -114,12 +114,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for received in self._reader.feed(data):
-                if isinstance(received, ProtocolHeader):
-                    self._on_header(received)
-                else:
-                    self._on_frame(received)
-                if self._closed:
-                    return
+                self._on_received(received)
         except AmqpError as error:
             self.close(error)
         except (Malformed, struct.error) as error:
@@ -162,6 +157,14 @@ class Connection(asyncio.Protocol):
         self.close(AmqpError(CONNECTION_FORCED, f"No open within {self._handshake_timeout_s:g} seconds."))
 
     # ---- from the peer
+
+    def _on_received(self, received: ProtocolHeader | Frame) -> None:
+        if self._closed:
+            return  # what comes behind the end is nobody's
+        if isinstance(received, ProtocolHeader):
+            self._on_header(received)
+        else:
+            self._on_frame(received)
 
     def _on_header(self, header: ProtocolHeader) -> None:
         supported = header.protocol in (AMQP_PROTOCOL, SASL_PROTOCOL) and header.version == _VERSION

@@ -5,6 +5,7 @@ import asyncio
 from localcloud.broker.frames import AMQP, EMPTY_FRAME, frame_header
 
 _FLUSH_BYTES = 256 << 10
+_LINGER_S = 0.5  # for the peer to close its side first
 
 
 class FrameWriter:
@@ -55,9 +56,15 @@ class FrameWriter:
         self._keep_alive = self._loop.call_at(due_s, self.keep_alive, interval_s)
 
     def close(self) -> None:
-        """Sends what is left, and closes the transport behind it."""
+        """Sends what is left, and closes the transport when the peer has heard it."""
+        if self._closed:
+            return
         self.flush()
         self._closed = True
         if self._keep_alive is not None:
             self._keep_alive.cancel()
-        self._transport.close()
+        if self._transport.is_closing():
+            return
+        # To close at once, with something unread, would be a reset: it could overtake what was just sent.
+        self._transport.write_eof()
+        self._loop.call_later(_LINGER_S, self._transport.close)

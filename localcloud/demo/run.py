@@ -40,6 +40,7 @@ CONNECT_S = 20.0
 SETTINGS = {
     "CERTIFICATE_SCAN_SCHEDULE": "*/5 * * * * *",
     "TRIP_SWEEP_SCHEDULE": "*/2 * * * * *",
+    "TRIP_FLICKER_S": "3",
 }
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from shared.clock import from_epoch_ms
 from shared.errors import Rejected
+from shared.messaging.bodies import BODY_ERRORS, fault
 from shared.messaging.envelope import Envelope
 
 
@@ -149,7 +150,6 @@ def to_envelope(
     source: str,
     subject: str,
     time_ms: int,
-    traceparent: str | None = None,
 ) -> Envelope:
     """The message, ready to be sent. `message_id` must be the same whenever the same fact is sent again."""
     return Envelope(
@@ -159,7 +159,6 @@ def to_envelope(
         subject=subject,
         time=from_epoch_ms(time_ms),
         data=msgspec.json.encode(message),
-        traceparent=traceparent,
     )
 
 
@@ -169,7 +168,7 @@ def decode(envelope: Envelope, *accepted: type[MessageT]) -> MessageT:
         if kind.__name__ == envelope.type:
             try:
                 return msgspec.json.decode(envelope.data, type=kind)
-            except (ValueError, RecursionError) as error:  # msgspec's own errors and bytes that are no UTF-8
-                raise Rejected("bad-data", f"{envelope.type}: {error}") from error
+            except BODY_ERRORS as error:
+                raise Rejected("bad-data", f"{envelope.type}: {fault(error)}") from error
     known = ", ".join(kind.__name__ for kind in accepted)
     raise Rejected("unknown-type", f"{envelope.type!r} is not understood here; known: {known}")

@@ -82,4 +82,6 @@ def _time(value: object) -> datetime:
                 return moment
     except (ValueError, OverflowError, OSError):
         pass
-    raise Rejected("not-a-cloudevent", f"the CloudEvents attribute 'time' is {value!r}")
+    raise Rejected(
+        "not-a-cloudevent", f"the CloudEvents attribute 'time' is {'missing' if value is None else repr(value)}"
+    )

@@ -12,6 +12,7 @@ from shared.errors import Conflict
 from shared.messaging import publisher
 from shared.messaging.envelope import Envelope
 from shared.messaging.publisher import Outgoing
+from shared.observability import outgoing_traceparent
 from shared.storage.tables import MAX_TRANSACTION_ENTITIES, Row, Table, Write, delete, upsert
 
 # "~" sorts after every vehicle id and campaign id, so outbox rows never mingle with state.
@@ -67,7 +68,7 @@ def _to_row(partition: str, message: Outgoing) -> Row:
             "time_ms": to_epoch_ms(envelope.time),
             "data": envelope.data,
             "subject": envelope.subject,
-            "traceparent": envelope.traceparent,
+            "traceparent": envelope.traceparent or outgoing_traceparent(),
             "not_before_ms": to_epoch_ms(message.not_before) if message.not_before else None,
         },
     )

@@ -1,7 +1,7 @@
 """Bad input is set aside with its reason, where a person can list it and replay it. Nothing is lost.
 
 The body goes to a blob, since it may be larger than a table property; the reason to a table, newest first. Both are
-named after where the message came from, so that a replayed batch parks nothing twice.
+named after the message and where it came from, so that a replayed batch parks nothing twice.
 """
 
 import hashlib
@@ -43,7 +43,7 @@ class Parked:
 
 async def park(origin: Origin, reason: Rejected, body: bytes) -> None:
     """Sets the message aside; doing so again changes nothing. Raises `Unavailable`."""
-    name = hashlib.sha256(f"{origin.source}|{origin.position}".encode()).hexdigest()[:32]
+    name = _name(origin, body)
     blob = f"{origin.source}/{origin.arrived_at:%Y/%m/%d}/{name}"
     await blobs.put(settings.PARKED_CONTAINER, blob, body)
     row = Row(
@@ -60,6 +60,13 @@ async def park(origin: Origin, reason: Rejected, body: bytes) -> None:
     )
     await Table(settings.PARKED_TABLE).commit([upsert(row)])
     log.warning("parked a message from %s: %s", origin.source, reason.code)
+
+
+def _name(origin: Origin, body: bytes) -> str:
+    """Of the body too, because a sender that gives every message the same id must not have them overwrite each other."""
+    digest = hashlib.sha256(f"{origin.source}|{origin.position}|".encode())
+    digest.update(body)
+    return digest.hexdigest()[:32]
 
 
 async def parked(source: str | None = None, *, limit: int | None = None) -> AsyncIterator[Parked]:

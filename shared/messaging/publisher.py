@@ -3,13 +3,14 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared import connections, settings
 from shared.errors import Misconfigured, Unavailable
 from shared.messaging.envelope import CONTENT_TYPE, Envelope
+from shared.observability import outgoing_traceparent
 
 if TYPE_CHECKING:
     from azure.servicebus import ServiceBusMessage
@@ -81,6 +82,8 @@ def to_service_bus(outgoing: Outgoing) -> "ServiceBusMessage":
     from azure.servicebus import ServiceBusMessage
 
     envelope = outgoing.envelope
+    if envelope.traceparent is None:
+        envelope = replace(envelope, traceparent=outgoing_traceparent())
     properties: dict[str | bytes, Any] = {ATTEMPT_PROPERTY: outgoing.attempt}
     properties.update(envelope.properties())
     return ServiceBusMessage(

@@ -17,6 +17,7 @@ from shared.messaging import parking, publisher
 from shared.messaging.envelope import Envelope, parse
 from shared.messaging.parking import Origin
 from shared.messaging.publisher import ATTEMPT_PROPERTY, Outgoing
+from shared.observability import following
 from shared.settings import settings
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,8 @@ async def handle(
     origin = Origin(source, message.message_id, arrived_at)
     try:
         envelope = parse(properties, body)
-        await use_case(envelope)
+        with following(envelope.traceparent):
+            await use_case(envelope)
     except Rejected as reason:
         await parking.park(origin, reason, body)
     except (Unavailable, Conflict) as trouble:

@@ -59,6 +59,7 @@ _CONFIG = "\n".join(
         PartitionCount = 2
         [eventhubs.fuzzed-hub]
         PartitionCount = 2
+        [eventhubs.sync-hub]
         [eventhubs.wire-hub]
         PartitionCount = 1
         """,
@@ -70,6 +71,7 @@ _CONFIG = "\n".join(
 class RunningBroker:
     process: "subprocess.Popen[str]"
     port: int
+    log: Path
 
     @property
     def connection_string(self) -> str:
@@ -90,21 +92,23 @@ def config_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def start_broker(config_path: Path) -> Iterator[StartBroker]:
+def start_broker(config_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartBroker]:
     """Starts a broker on a free port; all are stopped at the end."""
     started: list[subprocess.Popen[str]] = []
 
     def start() -> RunningBroker:
+        log = tmp_path_factory.mktemp("log") / "broker.log"
         process = subprocess.Popen(
             [sys.executable, "-m", "localcloud.broker", "--port", "0", "--config", str(config_path)],
             stdout=subprocess.PIPE,
+            stderr=log.open("w"),
             text=True,
         )
         started.append(process)
         assert process.stdout is not None
         word, _, facts = process.stdout.readline().partition(" ")
         assert word == "ready"
-        return RunningBroker(process, json.loads(facts)["port"])
+        return RunningBroker(process, json.loads(facts)["port"], log)
 
     yield start
     for process in started:

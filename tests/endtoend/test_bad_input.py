@@ -16,8 +16,9 @@ import msgspec
 import pytest
 from azure.eventhub.aio import EventHubProducerClient
 from azure.eventhub.amqp import AmqpAnnotatedMessage
-from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
+from azure.servicebus.amqp import AmqpAnnotatedMessage as BusMessage
+from azure.servicebus.amqp import AmqpMessageProperties
 from azure.storage.blob.aio import ContainerClient
 
 from localcloud.app_client import AppClient
@@ -128,9 +129,7 @@ def glitch_of_honest_car() -> Bad:
     return Bad(settings.TELEMETRY_HUB, body, "no-usable-sample", detail)
 
 
-async def send_by_turns(
-    honest: Car, good: Sequence[tuple[MessageType, bytes]], rogue: Car, bad: Sequence[Bad]
-) -> None:
+async def send_by_turns(honest: Car, good: Sequence[tuple[MessageType, bytes]], rogue: Car, bad: Sequence[Bad]) -> None:
     for right, wrong in zip_longest(good, bad):
         if right:
             await honest.link.send(*right)
@@ -157,13 +156,16 @@ async def send_to_service_bus(layout: Layout, messages: Sequence[BadMessage]) ->
             async with client.get_topic_sender(source) if is_topic else client.get_queue_sender(source) as sender:
                 for message in messages:
                     if message.source == source:
-                        await sender.send_messages(
-                            ServiceBusMessage(
-                                message.body,
-                                message_id=message.message_id,
-                                application_properties=dict(message.properties),
-                            )
-                        )
+                        await sender.send_messages(_as_amqp(message))
+
+
+def _as_amqp(message: BadMessage) -> BusMessage:
+    """Not the SDK's usual message, which gets an id if it has none."""
+    return BusMessage(
+        data_body=message.body,
+        application_properties=dict(message.properties),
+        properties=AmqpMessageProperties(message_id=message.message_id) if message.message_id else None,
+    )
 
 
 # --- What has become of it

@@ -49,9 +49,9 @@ def undisturbed() -> dict[str, Any]:
 async def test_a_killed_host_goes_on_where_it_was(
     cloud: LocalCloud, drives: Path, undisturbed: dict[str, Any], after_s: list[float]
 ) -> None:
-    samples = replay.read_in_order([drives / name for name in PAIR])
+    recordings = replay.read_in_order([drives / name for name in PAIR])
     killer = asyncio.create_task(kill_and_start(cloud, after_s))
-    replayed = await replay.run(cloud.layout, samples, VEHICLE, disorder=5)
+    replayed = await replay.run(cloud.layout, recordings, VEHICLE, disorder=5)
     await killer
     result = replayed.as_json()
     assert result["parked"] == 0

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -264,3 +264,19 @@ async def test_connections_are_made_anew_after_they_were_closed(queue: Any) -> N
         await publisher.send([Outgoing(TRIP_COMMANDS, _command())])
         assert len(await queue(1)) == 1
         await connections.close()
+
+
+async def test_a_trace_goes_through_the_outbox(queue: Any) -> None:
+    """From the command that is handled to the message that its effect sends."""
+    incoming, partition, table = f"00-{'a' * 32}-{'b' * 16}-01", uuid4().hex, Table(TRIPS_TABLE)
+
+    async def use_case(_: Envelope) -> None:
+        await table.commit(outbox.rows(partition, [Outgoing(TRIP_COMMANDS, _command())]))
+        await outbox.flush(table, partition)
+
+    command = replace(_command(), traceparent=incoming)
+    await service_messages.handle(
+        QueueMessage(command.data, dict(command.properties())), use_case, source="s", retry_to=TRIP_COMMANDS
+    )
+    (sent,) = await queue(1)
+    assert sent.application_properties[b"cloudEvents:traceparent"].split(b"-")[1] == b"a" * 32

@@ -9,10 +9,12 @@ from typing import Any
 import msgspec
 
 from functions.trips.agenda import Policy
+from functions.trips.segmentation import Limits
 from functions.trips.telemetry import NoUsableSample, Sample, Telemetry, decode
 from shared.identity.caller import Caller
 
-POLICY = Policy(silence_ms=120_000, close_after_ms=900_000, lateness_ms=3_600_000)
+LIMITS = Limits(silence_ms=120_000, flicker_ms=30_000)
+POLICY = Policy(limits=LIMITS, close_after_ms=900_000, lateness_ms=3_600_000)
 MORNING_MS = 1_750_000_000_000
 
 _COLUMNS = {

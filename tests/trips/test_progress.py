@@ -32,10 +32,10 @@ def message(seq: int, *groups: Sequence[Values], boot: str = "b1", arrived_ms: i
 def reference(messages: Sequence[Telemetry]) -> list[Summary]:
     """The trips of all samples at once, without any state between."""
     fold = Fold()
-    spans, _ = advance(fold, in_order(messages), POLICY.silence_ms)
+    spans, _ = advance(fold, in_order(messages), POLICY.limits)
     if fold.trip is not None:
         spans.append(Span(fold.trip.start_ms, fold.trip.end_ms))
-    found = [summarise("car", span, messages, POLICY.silence_ms) for span in spans]
+    found = [summarise("car", span, messages, POLICY.limits.silence_ms) for span in spans]
     return [summary for summary in found if summary is not None]
 
 

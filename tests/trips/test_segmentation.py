@@ -6,7 +6,7 @@ import pytest
 
 from functions.trips.segmentation import Fold, Span, advance, in_order
 from functions.trips.telemetry import Telemetry
-from tests.trips.drives import MORNING_MS, drive, samples
+from tests.trips.drives import LIMITS, MORNING_MS, drive, samples
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -17,7 +17,7 @@ def trips(*groups: list[Values]) -> list[tuple[int, int]]:
     """Minutes from the morning on, of the trips that ended and of the one under way."""
     fold = Fold()
     message = Telemetry("b", 0, 0, tuple(samples(*groups)))
-    spans, _ = advance(fold, in_order([message]), 120_000)
+    spans, _ = advance(fold, in_order([message]), LIMITS)
     if fold.trip is not None:
         spans.append(Span(fold.trip.start_ms, fold.trip.end_ms))
     return [((start - MORNING_MS) // MINUTE_MS, (end - MORNING_MS) // MINUTE_MS) for start, end in spans]
@@ -128,8 +128,8 @@ def test_folding_stops_before_more_trips_end_than_asked_for() -> None:
     pauses = [drive(1, start_ms=at(minute)) for minute in range(0, 50, 5)]
     placed = in_order([Telemetry("b", 0, 0, tuple(samples(*pauses)))])
     fold = Fold()
-    spans, taken = advance(fold, placed, 120_000, 3)
+    spans, taken = advance(fold, placed, LIMITS, 3)
     assert [start for start, _ in spans] == [at(0), at(5), at(10)]
     assert placed[taken][0].t == at(20)
-    rest, _ = advance(fold, placed[taken:], 120_000)
+    rest, _ = advance(fold, placed[taken:], LIMITS)
     assert [start for start, _ in rest] == [at(minute) for minute in range(15, 45, 5)]

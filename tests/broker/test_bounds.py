@@ -1,0 +1,80 @@
+"""What queues and partitions keep is bounded. Here without a network: it takes more than a test should send."""
+
+import asyncio
+
+import pytest
+
+from localcloud.broker.config import QueueSettings
+from localcloud.broker.encoder import described, encode
+from localcloud.broker.errors import AmqpError
+from localcloud.broker.message import DATA, parse_message
+from localcloud.broker.partition import Partition, parse_event
+from localcloud.broker.position import START, Bound, Position, parse_selector
+from localcloud.broker.queue import MAX_QUEUE_BYTES, Queue
+
+BODY = described(DATA, encode(bytes(1000)))
+
+
+async def test_a_full_queue_refuses_more() -> None:
+    """All of a batch or nothing; what leaves makes room."""
+    queue = Queue("q", QueueSettings(), asyncio.get_running_loop())
+    large = parse_message(described(DATA, encode(bytes(1 << 20))))
+    fitting = MAX_QUEUE_BYTES // (large.size_bytes + 2000)
+    queue.put([large] * fitting)
+    with pytest.raises(AmqpError, match="is full"):
+        queue.put([large] * 10)
+    assert len(queue.peek(1, 10_000, None)) == fitting
+    queue.close()
+
+
+def test_a_partition_drops_its_oldest_events() -> None:
+    """The numbers of the others stay, and a reader of dropped ones goes on with the first that is there."""
+    partition = Partition("0", retention_bytes=200_000)
+    first = partition.first_sequence_number
+    for moment in range(1000):
+        partition.append(parse_event(BODY), moment)
+    kept = 1000 + first - partition.first_sequence_number
+    assert 100 < kept < 200
+    assert partition.last is not None
+    assert partition.last.sequence_number == first + 999
+    assert partition.event(first) is None
+    assert partition.sequence_number_at(START) == partition.first_sequence_number
+    assert partition.sequence_number_at(Position(Bound.SEQUENCE_NUMBER, first)) == partition.first_sequence_number
+
+
+def test_numbers_of_a_later_run_are_higher() -> None:
+    """So that a consumer whose checkpoint is from an earlier run misses nothing of the new one."""
+    earlier = Partition("0", 1 << 20)
+    for _ in range(100):
+        earlier.append(parse_event(BODY), 0)
+    last = earlier.last
+    assert last is not None
+    later = Partition("0", 1 << 20)
+    later.append(parse_event(BODY), 0)
+    checkpoint = parse_selector(f"amqp.annotation.x-opt-offset > '{last.offset}'")
+    # The clock of a test is finer than a hundred events: only the order of the starts matters.
+    assert (
+        later.sequence_number_at(Position(Bound.OFFSET, earlier.first_sequence_number)) == later.first_sequence_number
+    )
+    assert checkpoint.bound is Bound.OFFSET
+
+
+@pytest.mark.parametrize(
+    ("selector", "position"),
+    [
+        (None, START),
+        ("amqp.annotation.x-opt-offset > '-1'", START),
+        ("amqp.annotation.x-opt-offset > '@latest'", Position(Bound.LATEST)),
+        ("amqp.annotation.x-opt-offset > '42'", Position(Bound.OFFSET, 42)),
+        ("amqp.annotation.x-opt-sequence-number >= '7'", Position(Bound.SEQUENCE_NUMBER, 7, inclusive=True)),
+        ("amqp.annotation.x-opt-enqueued-time > '1700000000000'", Position(Bound.ENQUEUED_TIME, 1_700_000_000_000)),
+    ],
+)
+def test_selectors_are_understood(selector: str | None, position: Position) -> None:
+    assert parse_selector(selector) == position
+
+
+@pytest.mark.parametrize("selector", ["", "x = 1", "amqp.annotation.x-opt-offset > 'many'"])
+def test_other_selectors_are_refused(selector: str) -> None:
+    with pytest.raises(AmqpError, match=r"not supported|no number"):
+        parse_selector(selector)

@@ -1,0 +1,121 @@
+"""The declaration of entities."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import localcloud
+from localcloud.broker.config import EventHubSettings, QueueSettings, TopicSettings, load, parse, parse_duration
+from shared.errors import Misconfigured
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("PT30S", 30), ("PT1M", 60), ("PT1H30M", 5400), ("P14D", 1_209_600), ("P1DT0.5S", 86_400.5)],
+)
+def test_durations_are_read(text: str, seconds: float) -> None:
+    """ISO 8601, as in Microsoft's Config.json."""
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "P", "PT", "30", "PT30", "P1M", "1D", "PT-1S", "P1DT"])
+def test_what_is_no_duration_is_refused(text: str) -> None:
+    """Months have no length."""
+    with pytest.raises(ValueError, match="ISO 8601"):
+        parse_duration(text)
+
+
+def test_entities_are_read_with_defaults() -> None:
+    """An entity's own property counts before the common default, and that before the service's."""
+    config = parse(
+        {
+            "servicebus": {
+                "defaults": {"LockDuration": "PT30S", "MaxDeliveryCount": 5},
+                "queues": {
+                    "plain": {},
+                    "special": {
+                        "LockDuration": "PT5S",
+                        "DefaultMessageTimeToLive": "P1D",
+                        "DeadLetteringOnMessageExpiration": True,
+                        "RequiresSession": True,
+                        "RequiresDuplicateDetection": True,
+                    },
+                    "endless": {"DefaultMessageTimeToLive": "P10675199DT2H48M5.4775807S"},
+                },
+                "topics": {
+                    "listed": {"Subscriptions": ["a", "b"]},
+                    "detailed": {
+                        "Subscriptions": {"c": {"MaxDeliveryCount": 1}},
+                        "RequiresDuplicateDetection": True,
+                        "DuplicateDetectionHistoryTimeWindow": "PT1M",
+                    },
+                },
+            },
+            "eventhubs": {"hub": {"PartitionCount": 4, "ConsumerGroups": ["g"]}, "small": {}},
+            "iothub": {"routes": []},
+        }
+    )
+    plain = QueueSettings(lock_duration_s=30, max_delivery_count=5)
+    assert config.queues == {
+        "plain": plain,
+        "endless": plain,
+        "special": QueueSettings(
+            lock_duration_s=5,
+            max_delivery_count=5,
+            default_time_to_live_s=86_400,
+            dead_letter_on_expiration=True,
+            requires_session=True,
+            duplicate_window_s=600,
+        ),
+    }
+    assert config.topics == {
+        "listed": TopicSettings({"a": plain, "b": plain}),
+        "detailed": TopicSettings({"c": QueueSettings(lock_duration_s=30, max_delivery_count=1)}, 60),
+    }
+    assert config.event_hubs == {"hub": EventHubSettings(4, ("g",)), "small": EventHubSettings(1)}
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        ({"servicebus": {"queue": {}}}, "servicebus: unknown property queue"),
+        ({"servicebus": {"queues": {"q": {"LockDuratoin": "PT1M"}}}}, r"queues\.q: unknown property LockDuratoin"),
+        ({"servicebus": {"queues": {"q": {"ForwardTo": "x"}}}}, "unknown property ForwardTo"),
+        ({"servicebus": {"queues": {"q": {"LockDuration": 60}}}}, r"q\.LockDuration: "),
+        ({"servicebus": {"queues": {"q": {"LockDuration": "1 min"}}}}, "'1 min' is no ISO 8601 duration"),
+        ({"servicebus": {"queues": {"q": {"LockDuration": "PT0S"}}}}, "longer than nothing"),
+        ({"servicebus": {"queues": {"q": {"MaxDeliveryCount": 0}}}}, "whole number from 1"),
+        ({"servicebus": {"queues": {"q": {"RequiresSession": "yes"}}}}, "true or false"),
+        ({"servicebus": {"queues": {"q": []}}}, r"queues\.q must be a table"),
+        ({"servicebus": {"queues": {"a/b": {}}}}, "cannot be a name"),
+        ({"servicebus": {"queues": {"q": {}, "Q": {}}}}, "two entities are called Q"),
+        ({"servicebus": {"queues": {"q": {}}}, "eventhubs": {"q": {}}}, "two entities are called q"),
+        ({"servicebus": {"topics": {"t": {"Subscriptions": ["s", "S"]}}}}, "two entities are called S"),
+        ({"servicebus": {"topics": {"t": {"Subscriptions": [1]}}}}, "1 cannot be a name"),
+        (
+            {"servicebus": {"topics": {"t": {"Subscriptions": {"s": {"RequiresDuplicateDetection": True}}}}}},
+            "a property of the topic",
+        ),
+        ({"eventhubs": {"h": {"PartitionCount": 0}}}, "whole number from 1"),
+        ({"eventhubs": {"h": {"ConsumerGroups": "g"}}}, "must be a list"),
+        ({"eventhubs": {"h": {"Partitions": 2}}}, "unknown property Partitions; known are"),
+    ],
+)
+def test_a_mistake_is_named(document: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Misconfigured, match=reason):
+        parse(document)
+
+
+def test_the_projects_own_declaration_is_valid() -> None:
+    config = load(Path(localcloud.__file__).parent / "cloud.toml")
+    assert config.queues
+    assert config.event_hubs
+
+
+def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=r"cannot read .*absent\.toml"):
+        load(tmp_path / "absent.toml")
+    (tmp_path / "bad.toml").write_text("= nothing", encoding="utf-8")
+    with pytest.raises(Misconfigured, match=r"bad\.toml is not valid TOML"):
+        load(tmp_path / "bad.toml")

@@ -1,0 +1,58 @@
+"""The synchronous halves of the unmodified SDKs."""
+
+import threading
+from datetime import UTC, datetime, timedelta
+
+from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient, PartitionContext
+from azure.servicebus import ServiceBusClient, ServiceBusMessage
+
+QUEUE, HUB = "sync", "sync-hub"
+
+
+def test_service_bus(connection_string: str) -> None:
+    """Sends, schedules, settles in every way, defers, renews and peeks."""
+    with (
+        ServiceBusClient.from_connection_string(connection_string, retry_total=0) as client,
+        client.get_queue_sender(QUEUE) as sender,
+        client.get_queue_receiver(QUEUE) as receiver,
+        client.get_queue_receiver(QUEUE, sub_queue="deadletter") as dead_letters,
+    ):
+        sender.send_messages([ServiceBusMessage(body) for body in ("complete", "abandon", "defer", "dead")])
+        completed, abandoned, deferred, dead = (receiver.receive_messages(1, max_wait_time=10)[0] for _ in range(4))
+        assert receiver.renew_message_lock(completed) is not None
+        receiver.complete_message(completed)
+        receiver.abandon_message(abandoned)
+        receiver.defer_message(deferred)
+        receiver.dead_letter_message(dead, reason="why")
+        again = receiver.receive_deferred_messages(deferred.sequence_number or 0)
+        receiver.complete_message(again[0])
+        due = datetime.now(UTC) + timedelta(hours=1)
+        sender.cancel_scheduled_messages(sender.schedule_messages(ServiceBusMessage("later"), due))
+        assert [str(message) for message in receiver.peek_messages(10, sequence_number=1)] == ["abandon"]
+        assert dead_letters.receive_messages(1, max_wait_time=10)[0].dead_letter_reason == "why"
+
+
+def test_event_hubs(connection_string: str) -> None:
+    """Sends a batch and reads it."""
+    with EventHubProducerClient.from_connection_string(connection_string, eventhub_name=HUB) as producer:
+        batch = producer.create_batch(partition_id="0")
+        for body in "abc":
+            batch.add(EventData(body))
+        producer.send_batch(batch)
+    bodies: list[str] = []
+    done = threading.Event()
+    consumer = EventHubConsumerClient.from_connection_string(connection_string, "$Default", eventhub_name=HUB)
+
+    def on_event(_context: PartitionContext, event: EventData | None) -> None:
+        assert event is not None
+        bodies.append(event.body_as_str())
+        if len(bodies) == 3:
+            done.set()
+
+    reading = threading.Thread(
+        target=consumer.receive, args=(on_event,), kwargs={"partition_id": "0", "starting_position": "-1"}, daemon=True
+    )
+    reading.start()
+    assert done.wait(20)
+    consumer.close()
+    assert bodies == ["a", "b", "c"]
