@@ -1,7 +1,7 @@
 """What is wrong with a JSON body, in words for the person who reads the list of parked messages."""
 
 BODY_ERRORS = (ValueError, RecursionError)
-"""What msgspec raises for a body that does not fit: its own errors, bytes that are no UTF-8, and nesting without end."""
+"""What msgspec raises for a body that does not fit: its own errors, no UTF-8, nesting without end."""
 
 
 def fault(error: Exception) -> str:

@@ -63,7 +63,7 @@ async def park(origin: Origin, reason: Rejected, body: bytes) -> None:
 
 
 def _name(origin: Origin, body: bytes) -> str:
-    """Of the body too, because a sender that gives every message the same id must not have them overwrite each other."""
+    """Of the body too, because a sender may give the same id to different messages."""
     digest = hashlib.sha256(f"{origin.source}|{origin.position}|".encode())
     digest.update(body)
     return digest.hexdigest()[:32]

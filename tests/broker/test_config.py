@@ -7,7 +7,7 @@ import pytest
 
 import localcloud
 from localcloud.broker.config import EventHubSettings, QueueSettings, TopicSettings, load, parse, parse_duration
-from shared.errors import Misconfigured
+from localcloud.errors import Misconfigured
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,7 @@ class Sent:
 
     first_time: datetime  # after "b" and before "c"
     before: dict[str, Any]  # the properties of partition 0 when it was empty
+    refused: list[BaseException | None]  # sending to a partition and to a hub that do not exist
     told: Reading
     many: Reading
     keyed: Reading
@@ -152,12 +153,18 @@ async def sent(hubs: Hubs) -> Sent:
         for number in range(4):
             await hubs.send("even", str(number))
 
-    (between, before), *_ = await asyncio.gather(
-        fill_readable(), fill_keyed(), fill_even(), hubs.send("contested", "a", partition_id="0")
+    async def fail() -> list[BaseException | None]:
+        return await asyncio.gather(
+            hubs.send("even", "x", partition_id="7"), hubs.send("nowhere", "x"), return_exceptions=True
+        )
+
+    (between, before), refused, *_ = await asyncio.gather(
+        fill_readable(), fail(), fill_keyed(), fill_even(), hubs.send("contested", "a", partition_id="0")
     )
     return Sent(
         between,
         before,
+        refused,
         told=hubs.read("readable", track_last_enqueued_event_properties=True),
         many=hubs.read("readable", partition="1", prefetch=100),
         keyed=hubs.read("keyed", partition=None),
@@ -244,8 +251,8 @@ async def test_a_higher_epoch_takes_over(hubs: Hubs, sent: Sent) -> None:
 async def test_properties_tell_of_the_hub_and_its_partitions(hubs: Hubs, sent: Sent) -> None:
     """An empty partition says so; a filled one tells its last event."""
     producer = hubs.producer("readable")
-    hub = await producer.get_eventhub_properties()
-    filled = await producer.get_partition_properties("0")
+    missing = asyncio.create_task(producer.get_partition_properties("7"))
+    hub, filled = await asyncio.gather(producer.get_eventhub_properties(), producer.get_partition_properties("0"))
     assert (hub["eventhub_name"], hub["partition_ids"]) == ("readable", ["0", "1"])
     assert sent.before["is_empty"]
     assert (sent.before["last_enqueued_sequence_number"], sent.before["last_enqueued_offset"]) == (-1, "-1")
@@ -256,7 +263,7 @@ async def test_properties_tell_of_the_hub_and_its_partitions(hubs: Hubs, sent: S
     assert filled["last_enqueued_offset"] == last.offset
     assert filled["last_enqueued_time_utc"] == last.enqueued_time
     with pytest.raises(EventHubError):
-        await producer.get_partition_properties("7")
+        await missing
 
 
 async def test_a_reader_can_follow_how_far_behind_it_is(sent: Sent) -> None:
@@ -269,8 +276,5 @@ async def test_a_reader_can_follow_how_far_behind_it_is(sent: Sent) -> None:
     assert known["retrieval_time"] is not None
 
 
-async def test_nothing_is_sent_to_a_partition_or_hub_that_does_not_exist(hubs: Hubs) -> None:
-    results = await asyncio.gather(
-        hubs.send("even", "x", partition_id="7"), hubs.send("nowhere", "x"), return_exceptions=True
-    )
-    assert all(isinstance(result, EventHubError) for result in results)
+async def test_nothing_is_sent_to_a_partition_or_hub_that_does_not_exist(sent: Sent) -> None:
+    assert all(isinstance(result, EventHubError) for result in sent.refused)

@@ -1,5 +1,6 @@
 """Cars whose every message the test writes itself, and what the app has to know of them beforehand."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -82,9 +83,11 @@ async def introduce(layout: Layout, app: AppClient, backlog: Backlog, honest: Ca
         campaign_id=CAMPAIGN, title="News", brand=_BRAND, model=_MODEL, version=VERSION, artifact=artifact
     )
     enrolments = [EnrolCertificate(vehicle_id=car.vehicle_id, certificate=car.certificate) for car in (honest, rogue)]
-    await app.command(settings.CERTIFICATE_COMMANDS, *enrolments)
-    await app.command(settings.NOTIFICATION_COMMANDS, owner)
-    await app.command(settings.OTA_COMMANDS, campaign)
+    await asyncio.gather(
+        app.command(settings.CERTIFICATE_COMMANDS, *enrolments),
+        app.command(settings.NOTIFICATION_COMMANDS, owner),
+        app.command(settings.OTA_COMMANDS, campaign),
+    )
     await backlog.until_empty(queues=settings.QUEUES, timeout_s=TIMEOUT_S)
     await app.command(settings.CERTIFICATE_COMMANDS, RotateCertificates())
     await backlog.until_empty(queues=settings.QUEUES, timeout_s=TIMEOUT_S)

@@ -158,7 +158,7 @@ class Desk:
 
     def deliver(self, delivery: Delivery) -> Envelope:
         """The command to deliver this."""
-        return messages.deliver(delivery, self.clock(), None)
+        return messages.deliver(delivery, self.clock())
 
     async def work(self, limit: int | None = None) -> int:
         """Handles commands until none is left, or `limit` of this vehicle's; returns how many of its there were."""
