@@ -8,8 +8,7 @@ import asyncio
 import base64
 import itertools
 import logging
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from localcloud.clock import Clock
 from localcloud.fleet.garage import Garage, PendingRotation
 from localcloud.fleet.identity import (
     Credential,
@@ -55,7 +55,7 @@ class CertificateRotation:
         self,
         garage: Garage,
         link: HubLink,
-        clock: Callable[[], datetime],
+        clock: Clock,
         *,
         first_retry_s: float,
         longest_retry_s: float,

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from localcloud.clock import to_epoch_ms
 from localcloud.fleet.cycles import Cycle
 from localcloud.fleet.powertrain import Powertrain
 from localcloud.fleet.road import Road
-from localcloud.fleet.telemetry import Sample, epoch_ms
+from localcloud.fleet.telemetry import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def drive_cycle(cycle: Cycle, departure: Departure, powertrain: Powertrain) -> l
         is_last = second == cycle.duration_s
         samples.append(
             Sample(
-                t=epoch_ms(departure.at + timedelta(seconds=second)),
+                t=to_epoch_ms(departure.at + timedelta(seconds=second)),
                 lat=round(road.lat, 7),
                 lon=round(road.lon, 7),
                 alt_m=round(road.altitude_m, 1),

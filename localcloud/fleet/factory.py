@@ -1,16 +1,15 @@
 """Where vehicles come from: id, key, first certificate, place in the hub's registry."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Final
 
+from localcloud.clock import Clock, utc_now
 from localcloud.fleet.garage import Garage
 from localcloud.fleet.hub_service import HubService
 from localcloud.fleet.identity import new_key, thumbprint
-from localcloud.fleet.vehicle import utc_now
 from localcloud.pki import Pki, issue_device_certificate
 
 FIRST_SOFTWARE: Final = "1.0.0"
@@ -28,7 +27,7 @@ class Factory:
     pki: Pki
     service: HubService
     seed: int = 0
-    clock: Callable[[], datetime] = utc_now
+    clock: Clock = utc_now
 
     def vehicle_ids(self, count: int) -> list[str]:
         """Random pseudonymous ids; a longer list begins like a shorter one."""

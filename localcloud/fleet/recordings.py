@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from localcloud.fleet.telemetry import Sample, epoch_ms
+from localcloud.clock import to_epoch_ms
+from localcloud.fleet.telemetry import Sample
 
 # Column, and the field of the sample that it becomes; the GPS's own speed has no place in telemetry.
 _NUMBERS: Final = {
@@ -88,7 +89,7 @@ class _Row:
             moment = datetime.fromisoformat(text)
         except ValueError:
             raise RecordingError(f"{self._where}, column {column}: {text!r} is not an ISO 8601 time") from None
-        return epoch_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        return to_epoch_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _sample(row: _Row) -> Sample:

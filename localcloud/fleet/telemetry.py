@@ -1,14 +1,12 @@
 """Samples and the messages that carry them (docs/vehicle-protocol.md, telemetry)."""
 
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Final
 
 import msgspec
 
 SAMPLES_PER_MESSAGE: Final = 30  # at 1 Hz, two messages a minute
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Sample(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -43,12 +41,3 @@ def pack(samples: Iterable[Sample], boot: str, per_message: int = SAMPLES_PER_ME
     while part := tuple(islice(remaining, per_message)):
         yield TelemetryMessage(boot, sequence, part)
         sequence += 1
-
-
-def epoch_ms(moment: datetime) -> int:
-    """Milliseconds since 1970 of an aware datetime, cut off below."""
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
-
-
-def from_epoch_ms(milliseconds: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=milliseconds)

@@ -3,16 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import msgspec
 
+from localcloud.clock import Clock, to_epoch_ms
 from localcloud.fleet.downloads import DownloadError, LinkExpiredError, TransferError, download
 from localcloud.fleet.garage import Garage, Software, UpdateOutcome
 from localcloud.fleet.link import HubLink, MessageType
-from localcloud.fleet.telemetry import epoch_ms
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ class Updater:
         self,
         garage: Garage,
         link: HubLink,
-        clock: Callable[[], datetime],
+        clock: Clock,
         *,
         objection: Objection,
         retry_pauses_s: Sequence[float],
@@ -123,7 +122,7 @@ class Updater:
         await self._report(offer, Status.SUCCEEDED)
 
     async def _report(self, offer: UpdateOffer, status: Status, reason: str | None = None) -> None:
-        report = UpdateReport(offer.campaign_id, offer.version, status, epoch_ms(self._clock()), reason)
+        report = UpdateReport(offer.campaign_id, offer.version, status, to_epoch_ms(self._clock()), reason)
         if status in _FINAL:
             self._garage.keep_update_outcome(UpdateOutcome(_identity(offer), msgspec.Raw(msgspec.json.encode(report))))
         await self._send(report)

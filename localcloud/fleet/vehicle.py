@@ -1,16 +1,16 @@
 """The reference vehicle: what a telematics unit has to do, over whichever link."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
 from uuid import uuid4
 
 import msgspec
 
+from localcloud.clock import Clock, from_epoch_ms, to_epoch_ms, utc_now
 from localcloud.fleet.certificates import CertificateRotation
 from localcloud.fleet.disorder import Disorder, Disordered, scramble
 from localcloud.fleet.garage import Garage
@@ -25,7 +25,7 @@ from localcloud.fleet.link import (
 )
 from localcloud.fleet.logbook import Drive, Logbook, ShownMessage
 from localcloud.fleet.reactor import Reactor
-from localcloud.fleet.telemetry import SAMPLES_PER_MESSAGE, Sample, TelemetryMessage, epoch_ms, from_epoch_ms, pack
+from localcloud.fleet.telemetry import SAMPLES_PER_MESSAGE, Sample, TelemetryMessage, pack
 from localcloud.fleet.twin import DesiredProperties
 from localcloud.fleet.updates import Objection, Updater, UpdateReport
 
@@ -55,10 +55,6 @@ def no_objection(_: object) -> None:
     """A vehicle that takes every update."""
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Vehicle:
     """One vehicle with its garage and its link. Twin and methods are served in the background while it is connected."""
 
@@ -67,7 +63,7 @@ class Vehicle:
         garage: Garage,
         make_link: LinkMaker,
         *,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Clock = utc_now,
         objection: Objection = no_objection,
         patience: Patience | None = None,
     ) -> None:
@@ -153,7 +149,7 @@ class Vehicle:
         """Sends an alarm from where the last drive ended, and returns its id; pass that to repeat the alarm."""
         alarm_id = alarm_id or str(uuid4())
         lat, lon = self._position
-        at = epoch_ms(self._clock())
+        at = to_epoch_ms(self._clock())
         alarm = {"v": 1, "alarm_id": alarm_id, "kind": kind, "at": at, "lat": lat, "lon": lon}
         await self._link.send(MessageType.ALERT, msgspec.json.encode(alarm))
         self.log.alarms.append(alarm_id)
