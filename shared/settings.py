@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from shared.errors import Misconfigured
 
@@ -61,6 +62,14 @@ CONTAINERS = (ARTIFACTS_CONTAINER, PARKED_CONTAINER)
 TRIP_SWEEP_SCHEDULE = "TRIP_SWEEP_SCHEDULE"
 CERTIFICATE_SCAN_SCHEDULE = "CERTIFICATE_SCAN_SCHEDULE"
 SCHEDULES = (TRIP_SWEEP_SCHEDULE, CERTIFICATE_SCAN_SCHEDULE)
+
+# For triggers whose input would be passed over otherwise: the Functions host repeats the invocation until it succeeds.
+RETRY_FOR_EVER: dict[str, Any] = {
+    "strategy": "exponential_backoff",
+    "max_retry_count": "-1",
+    "minimum_interval": "00:00:01",
+    "maximum_interval": "00:01:00",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,16 @@ from typing import List  # noqa: UP035 - the worker refuses the whole app for `l
 
 import azure.functions as func
 
-from functions.certificates import service
 from shared import settings
-from shared.messaging import device_messages, service_messages
 
 certificates = func.Blueprint()  # type: ignore[no-untyped-call] # the library's constructor is not annotated
 
 
 @certificates.timer_trigger(arg_name="timer", schedule=f"%{settings.CERTIFICATE_SCAN_SCHEDULE}%", use_monitor=True)
-@certificates.retry(
-    strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:01", maximum_interval="00:01:00"
-)
+@certificates.retry(**settings.RETRY_FOR_EVER)
 async def certificates_scan(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding asks for it
+    from functions.certificates import service
+
     await service.start_scan()
 
 
@@ -26,6 +24,9 @@ async def certificates_scan(timer: func.TimerRequest) -> None:  # noqa: ARG001 -
     data_type=func.DataType.BINARY,
 )
 async def certificates_commands(message: func.ServiceBusMessage) -> None:
+    from functions.certificates import service
+    from shared.messaging import service_messages
+
     await service_messages.handle(
         message, service.obey, source=settings.CERTIFICATE_COMMANDS, retry_to=settings.CERTIFICATE_COMMANDS
     )
@@ -39,8 +40,9 @@ async def certificates_commands(message: func.ServiceBusMessage) -> None:
     data_type=func.DataType.BINARY,
     consumer_group="$Default",
 )
-@certificates.retry(
-    strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:01", maximum_interval="00:01:00"
-)
+@certificates.retry(**settings.RETRY_FOR_EVER)
 async def certificates_events(events: List[func.EventHubEvent]) -> None:  # noqa: UP006 - as above
+    from functions.certificates import service
+    from shared.messaging import device_messages
+
     await service.hear(await device_messages.receive(events, settings.CERTIFICATE_EVENTS_HUB))

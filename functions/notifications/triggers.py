@@ -4,9 +4,7 @@ from typing import List  # noqa: UP035 - the worker refuses the whole app for `l
 
 import azure.functions as func
 
-from functions.notifications import service
 from shared import settings
-from shared.messaging import device_messages, service_messages
 
 notifications = func.Blueprint()  # type: ignore[no-untyped-call] # the library's constructor is not annotated
 
@@ -19,6 +17,9 @@ notifications = func.Blueprint()  # type: ignore[no-untyped-call] # the library'
     data_type=func.DataType.BINARY,
 )
 async def notifications_domain_events(message: func.ServiceBusMessage) -> None:
+    from functions.notifications import service
+    from shared.messaging import service_messages
+
     # A later attempt comes by our own queue: sent to the topic again, the event would reach every other subscriber.
     await service_messages.handle(
         message, service.learn, source=settings.DOMAIN_EVENTS, retry_to=settings.NOTIFICATION_COMMANDS
@@ -32,6 +33,9 @@ async def notifications_domain_events(message: func.ServiceBusMessage) -> None:
     data_type=func.DataType.BINARY,
 )
 async def notifications_commands(message: func.ServiceBusMessage) -> None:
+    from functions.notifications import service
+    from shared.messaging import service_messages
+
     await service_messages.handle(
         message, service.obey, source=settings.NOTIFICATION_COMMANDS, retry_to=settings.NOTIFICATION_COMMANDS
     )
@@ -45,8 +49,9 @@ async def notifications_commands(message: func.ServiceBusMessage) -> None:
     data_type=func.DataType.BINARY,
     consumer_group="$Default",
 )
-@notifications.retry(
-    strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:01", maximum_interval="00:01:00"
-)
+@notifications.retry(**settings.RETRY_FOR_EVER)
 async def notifications_alerts(events: List[func.EventHubEvent]) -> None:  # noqa: UP006 - as above
+    from functions.notifications import service
+    from shared.messaging import device_messages
+
     await service.hear(await device_messages.receive(events, settings.VEHICLE_ALERTS_HUB))

@@ -4,9 +4,7 @@ from typing import List  # noqa: UP035 - the worker refuses the whole app for `l
 
 import azure.functions as func
 
-from functions.ota import service
 from shared import settings
-from shared.messaging import device_messages, service_messages
 
 ota = func.Blueprint()  # type: ignore[no-untyped-call] # the library's constructor is not annotated
 
@@ -18,6 +16,9 @@ ota = func.Blueprint()  # type: ignore[no-untyped-call] # the library's construc
     data_type=func.DataType.BINARY,
 )
 async def ota_commands(message: func.ServiceBusMessage) -> None:
+    from functions.ota import service
+    from shared.messaging import service_messages
+
     await service_messages.handle(message, service.obey, source=settings.OTA_COMMANDS, retry_to=settings.OTA_COMMANDS)
 
 
@@ -29,8 +30,9 @@ async def ota_commands(message: func.ServiceBusMessage) -> None:
     data_type=func.DataType.BINARY,
     consumer_group="$Default",
 )
-@ota.retry(
-    strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:01", maximum_interval="00:01:00"
-)
+@ota.retry(**settings.RETRY_FOR_EVER)
 async def ota_events(events: List[func.EventHubEvent]) -> None:  # noqa: UP006 - as above
+    from functions.ota import service
+    from shared.messaging import device_messages
+
     await service.hear(await device_messages.receive(events, settings.OTA_EVENTS_HUB))

@@ -4,9 +4,7 @@ from typing import List  # noqa: UP035 - the worker refuses the whole app for `l
 
 import azure.functions as func
 
-from functions.trips import service
 from shared import settings
-from shared.messaging import device_messages, service_messages
 
 trips = func.Blueprint()  # type: ignore[no-untyped-call] # the library's constructor is not annotated
 
@@ -19,10 +17,11 @@ trips = func.Blueprint()  # type: ignore[no-untyped-call] # the library's constr
     data_type=func.DataType.BINARY,
     consumer_group="$Default",
 )
-@trips.retry(
-    strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:01", maximum_interval="00:01:00"
-)
+@trips.retry(**settings.RETRY_FOR_EVER)
 async def trips_telemetry(events: List[func.EventHubEvent]) -> None:  # noqa: UP006 - as above
+    from functions.trips import service
+    from shared.messaging import device_messages
+
     await service.hear(await device_messages.receive(events, settings.TELEMETRY_HUB))
 
 
@@ -33,12 +32,15 @@ async def trips_telemetry(events: List[func.EventHubEvent]) -> None:  # noqa: UP
     data_type=func.DataType.BINARY,
 )
 async def trips_commands(message: func.ServiceBusMessage) -> None:
+    from functions.trips import service
+    from shared.messaging import service_messages
+
     await service_messages.handle(message, service.obey, source=settings.TRIP_COMMANDS, retry_to=settings.TRIP_COMMANDS)
 
 
 @trips.timer_trigger(arg_name="timer", schedule=f"%{settings.TRIP_SWEEP_SCHEDULE}%", use_monitor=True)
-@trips.retry(
-    strategy="exponential_backoff", max_retry_count="-1", minimum_interval="00:00:01", maximum_interval="00:01:00"
-)
+@trips.retry(**settings.RETRY_FOR_EVER)
 async def trips_sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding asks for it
+    from functions.trips import service
+
     await service.start_sweep()

@@ -4,7 +4,7 @@ The SDK takes a second to open a reader and another to close it, mostly asleep: 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -111,7 +111,7 @@ class Sent:
 
     first_time: datetime  # after "b" and before "c"
     before: dict[str, Any]  # the properties of partition 0 when it was empty
-    refused: list[BaseException | None]  # sending to a partition and to a hub that do not exist
+    refused: Sequence[BaseException | None]  # sending to a partition and to a hub that do not exist
     told: Reading
     many: Reading
     keyed: Reading
@@ -153,7 +153,7 @@ async def sent(hubs: Hubs) -> Sent:
         for number in range(4):
             await hubs.send("even", str(number))
 
-    async def fail() -> list[BaseException | None]:
+    async def fail() -> Sequence[BaseException | None]:
         return await asyncio.gather(
             hubs.send("even", "x", partition_id="7"), hubs.send("nowhere", "x"), return_exceptions=True
         )

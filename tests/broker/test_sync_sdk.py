@@ -1,16 +1,25 @@
 """The synchronous halves of the unmodified SDKs."""
 
 import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient, PartitionContext
 from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
 QUEUE, HUB = "sync", "sync-hub"
 
 
-def test_service_bus(connection_string: str) -> None:
-    """Sends, schedules, settles in every way, defers, renews and peeks."""
+@pytest.fixture(scope="module")
+def started(connection_string: str) -> Iterator[dict[str, Future[None]]]:
+    """Both at once: the SDKs sleep most of the time."""
+    with ThreadPoolExecutor() as executor:
+        yield {job.__name__: executor.submit(job, connection_string) for job in (use_service_bus, use_event_hubs)}
+
+
+def use_service_bus(connection_string: str) -> None:
     with (
         ServiceBusClient.from_connection_string(connection_string, retry_total=0) as client,
         client.get_queue_sender(QUEUE) as sender,
@@ -30,8 +39,7 @@ def test_service_bus(connection_string: str) -> None:
         assert [str(message) for message in receiver.peek_messages(10, sequence_number=1)] == ["abandon"]
 
 
-def test_event_hubs(connection_string: str) -> None:
-    """Sends a batch and reads it."""
+def use_event_hubs(connection_string: str) -> None:
     with EventHubProducerClient.from_connection_string(connection_string, eventhub_name=HUB) as producer:
         batch = producer.create_batch(partition_id="0")
         for body in "abc":
@@ -54,3 +62,13 @@ def test_event_hubs(connection_string: str) -> None:
     assert done.wait(20)
     consumer.close()
     assert bodies == ["a", "b", "c"]
+
+
+def test_service_bus(started: dict[str, Future[None]]) -> None:
+    """Sends, schedules, settles in every way, defers, renews and peeks."""
+    started["use_service_bus"].result(30)
+
+
+def test_event_hubs(started: dict[str, Future[None]]) -> None:
+    """Sends a batch and reads it."""
+    started["use_event_hubs"].result(30)

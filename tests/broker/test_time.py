@@ -31,13 +31,13 @@ class Aged:
 @pytest.fixture(scope="module")
 async def aged(client: ServiceBusClient, handlers: Handlers) -> Aged:
     names = (EXPIRING, KEEPING, STRICT, HELD)
-    senders = await asyncio.gather(*(handlers.open(client.get_queue_sender(name)) for name in names))
-    to_expiring, to_keeping, to_strict, to_held = senders
-    receivers = await asyncio.gather(
-        *(handlers.open(client.get_queue_receiver(name)) for name in names),
-        *(handlers.open(client.get_queue_receiver(name, sub_queue="deadletter")) for name in (EXPIRING, KEEPING)),
+    opened = await asyncio.gather(
+        asyncio.gather(*(handlers.open(client.get_queue_sender(name)) for name in names)),
+        asyncio.gather(*(handlers.open(client.get_queue_receiver(name)) for name in names)),
+        handlers.open(client.get_queue_receiver(EXPIRING, sub_queue="deadletter")),
+        handlers.open(client.get_queue_receiver(KEEPING, sub_queue="deadletter")),
     )
-    expiring, keeping, strict, holding, expired, kept = receivers
+    (to_expiring, to_keeping, to_strict, to_held), (expiring, keeping, strict, holding), expired, kept = opened
     await send(to_held, ServiceBusMessage("held", time_to_live=SECOND))
     held = await receive_one(holding)
     await send(to_expiring, ServiceBusMessage("by the queue", time_to_live=timedelta(hours=1)))
