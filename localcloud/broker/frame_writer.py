@@ -66,5 +66,9 @@ class FrameWriter:
         if self._transport.is_closing():
             return
         # To close at once, with something unread, would be a reset: it could overtake what was just sent.
-        self._transport.write_eof()
-        self._loop.call_later(_LINGER_S, self._transport.close)
+        try:
+            self._transport.write_eof()
+        except OSError:  # the peer has hung up without waiting for it
+            self._transport.close()
+        else:
+            self._loop.call_later(_LINGER_S, self._transport.close)

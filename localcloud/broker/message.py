@@ -7,6 +7,7 @@ properties pass through unread, but for the few fields that a queue acts on.
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, NamedTuple
 
 from localcloud.broker.amqp_types import Malformed, Symbol, UInt
@@ -79,7 +80,12 @@ class RawMap(NamedTuple):
 
 def annotation(key: str, value: object) -> bytes:
     """An entry for a map of annotations."""
-    return encode(Symbol(key)) + encode(value)
+    return _annotation_key(key) + encode(value)
+
+
+@cache
+def _annotation_key(key: str) -> bytes:
+    return encode(Symbol(key))
 
 
 class Section(NamedTuple):

@@ -106,9 +106,9 @@ def start_broker(config_path: Path, tmp_path_factory: pytest.TempPathFactory) ->
         )
         started.append(process)
         assert process.stdout is not None
-        word, _, facts = process.stdout.readline().partition(" ")
+        word, _, details = process.stdout.readline().partition(" ")
         assert word == "ready"
-        return RunningBroker(process, json.loads(facts)["port"], log)
+        return RunningBroker(process, json.loads(details)["port"], log)
 
     yield start
     for process in started:
@@ -119,8 +119,11 @@ def start_broker(config_path: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
-def broker(start_broker: StartBroker) -> RunningBroker:
-    return start_broker()
+def broker(start_broker: StartBroker) -> Iterator[RunningBroker]:
+    """The one that all tests share; nothing they do may make one of its handlers fail."""
+    broker = start_broker()
+    yield broker
+    assert "Traceback" not in broker.log.read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

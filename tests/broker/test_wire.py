@@ -2,95 +2,43 @@
 
 import asyncio
 from itertools import pairwise
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
-from localcloud.broker.amqp_types import Described, Symbol, UInt, ULong
 from localcloud.broker.config import parse
 from localcloud.broker.connection import Connection
-from localcloud.broker.decoder import decode
-from localcloud.broker.encoder import described, encode
 from localcloud.broker.frames import AMQP_PROTOCOL, EMPTY_FRAME, MAX_FRAME_BYTES, SASL_PROTOCOL, protocol_header
 from localcloud.broker.management import EntityNode
-from localcloud.broker.message import APPLICATION_PROPERTIES, PROPERTIES, VALUE, sections
 from localcloud.broker.namespace import Namespace
 from localcloud.broker.performatives import (
-    ACCEPTED,
     ATTACH,
     CLOSE,
-    DISPOSITION,
     END,
     FLOW,
     OPEN,
     REJECTED,
-    RELEASED,
     SASL_MECHANISMS,
     SASL_OUTCOME,
     TRANSFER,
-    delivery_state_code,
     performative,
 )
 from tests.broker.conftest import RunningBroker
 from tests.broker.wire import (
     SASL_PLAIN,
-    Received,
-    WireClient,
     amqp_frame,
-    attach_consumer_body,
+    ask,
     attach_producer_body,
     begin_body,
-    data_message,
     flow_body,
     open_body,
+    outcome_of,
+    put,
     transfer_body,
     wire_client,
 )
 
 QUEUE, HUB = "wire", "wire-hub"
-
-
-def disposition_body(first: int, last: int, outcome: int) -> bytes:
-    state = Described(ULong(outcome), [])
-    return performative(DISPOSITION, True, UInt(first), UInt(last), False, state)
-
-
-async def outcome_of(client: WireClient) -> tuple[int, str | None]:
-    """The outcome of the next settled delivery and the condition of its error."""
-    state = (await client.expect(DISPOSITION)).fields[4]
-    condition = state.value[0].value[0] if state.value else None
-    return delivery_state_code(state), condition
-
-
-async def put(client: WireClient, handle: int, *bodies: bytes) -> None:
-    for number, body in enumerate(bodies):
-        client.send(transfer_body(handle, number), data_message(body))
-        assert await outcome_of(client) == (ACCEPTED, None)
-
-
-async def ask(client: WireClient, node: str, properties: dict[str, Any], body: object) -> dict[str, Any]:
-    """The application properties of the response to a request."""
-    await client.consume(8, node, credit=10, reply_to="answers")
-    await client.produce(9, node)
-    request = b"".join(
-        (
-            described(PROPERTIES, encode([uuid4(), None, None, None, "answers"])),
-            described(APPLICATION_PROPERTIES, encode(properties)),
-            described(VALUE, encode(body)),
-        )
-    )
-    client.send(transfer_body(9, 0), request)
-    payload = (await client.expect(TRANSFER)).payload
-    found = {section.code: decode(payload, section.value)[0] for section in sections(payload)}
-    response: dict[str, Any] = found[APPLICATION_PROPERTIES]
-    return response
-
-
-async def drain_queue(client: WireClient, handle: int, deliveries: int) -> None:
-    client.send(disposition_body(0, deliveries - 1, ACCEPTED))
-    for _ in range(deliveries):
-        assert (await outcome_of(client))[0] == ACCEPTED
 
 
 async def test_a_peer_of_another_protocol_gets_the_header_of_this_one(broker: RunningBroker) -> None:
@@ -189,134 +137,6 @@ async def test_a_session_ends_alone(broker: RunningBroker) -> None:
             assert (ended.channel, ended.condition) == (channel, condition)
             client.send(flow_body(0), channel=channel)  # too late, and ignored
         await client.produce(0, QUEUE)
-
-
-async def test_messages_travel_in_as_many_frames_as_they_need(broker: RunningBroker) -> None:
-    """In both directions."""
-    body = bytes(range(256)) * 20
-    async with wire_client(broker.port) as client:
-        await client.begin(max_frame_size=512)
-        await client.produce(0, QUEUE)
-        message = data_message(body)
-        parts = [message[start : start + 100] for start in range(0, len(message), 100)]
-        for number, part in enumerate(parts):
-            client.send(transfer_body(0, 0, more=number < len(parts) - 1), part)
-        assert await outcome_of(client) == (ACCEPTED, None)
-        await client.consume(1, QUEUE, credit=1)
-        frames = [await client.expect(TRANSFER)]
-        while frames[-1].fields[5]:
-            frames.append(await client.expect(TRANSFER))
-        assert len(frames) > 10
-        whole = b"".join(frame.payload for frame in frames)
-        assert whole.endswith(message)
-        await drain_queue(client, 1, 1)
-
-
-async def test_a_message_above_the_limit_is_rejected_when_it_has_come(broker: RunningBroker) -> None:
-    async with wire_client(broker.port) as client:
-        await client.begin()
-        await client.produce(0, QUEUE)
-        half = bytes(600_000)
-        client.send(transfer_body(0, 0, more=True), half)
-        client.send(transfer_body(0, 0), half)
-        assert await outcome_of(client) == (REJECTED, "amqp:link:message-size-exceeded")
-
-
-async def test_a_consumer_gets_no_more_than_its_credit(broker: RunningBroker) -> None:
-    """Drained credit is gone, and the count tells so."""
-    async with wire_client(broker.port) as client:
-        await client.begin()
-        await client.produce(0, QUEUE)
-        await put(client, 0, b"a", b"b", b"c")
-        await client.consume(1, QUEUE, credit=2)
-        for _ in range(2):
-            await client.expect(TRANSFER)
-        client.send(flow_body(1, 5, received=2, count=2, drain=True))
-        third = await client.expect(TRANSFER)
-        assert third.payload.endswith(data_message(b"c"))
-        drained = await client.expect(FLOW)
-        assert (drained.fields[5], drained.fields[6]) == (7, 0)
-        await drain_queue(client, 1, 3)
-
-
-async def test_transfers_wait_for_the_sessions_window(broker: RunningBroker) -> None:
-    async with wire_client(broker.port) as client:
-        await client.begin(incoming_window=1)
-        await client.produce(0, QUEUE)
-        await put(client, 0, b"a", b"b", b"c")
-        await client.consume(1, QUEUE)
-        client.send(flow_body(1, 10, window=1))
-        await client.expect(TRANSFER)
-        client.send(performative(FLOW, UInt(1), UInt(0), UInt(0), UInt(1000), None, None, None, None, None, True))
-        assert (await client.receive() or Received(0, 0, [], b"")).code == FLOW  # and no transfer before it
-        client.send(flow_body(None, received=1, window=2))
-        for _ in range(2):
-            await client.expect(TRANSFER)
-        await drain_queue(client, 1, 3)
-
-
-async def test_a_released_message_comes_again_uncounted(broker: RunningBroker) -> None:
-    """A settlement may be sent for a range, however large it claims to be."""
-    async with wire_client(broker.port) as client:
-        await client.begin()
-        await client.produce(0, QUEUE)
-        await put(client, 0, b"a", b"b")
-        await client.consume(1, QUEUE, credit=2)
-        first = [await client.expect(TRANSFER) for _ in range(2)]
-        client.send(disposition_body(0, 0xFFFFFFFF, RELEASED))
-        for _ in range(2):
-            assert await outcome_of(client) == (RELEASED, None)
-        client.send(flow_body(1, 2, received=2, count=2))
-        again = [await client.expect(TRANSFER) for _ in range(2)]
-        assert [frame.payload[:20] for frame in again] == [frame.payload[:20] for frame in first]
-        client.send(disposition_body(2, 3, ACCEPTED))
-        for _ in range(2):
-            assert await outcome_of(client) == (ACCEPTED, None)
-
-
-async def test_a_message_is_settled_only_once(broker: RunningBroker) -> None:
-    """After its lock has expired, settling it fails with the reason."""
-    async with wire_client(broker.port) as client:
-        await client.begin()
-        await client.produce(0, QUEUE)
-        await put(client, 0, b"a")
-        await client.consume(1, QUEUE, credit=2)
-        first, again = await client.expect(TRANSFER), await client.expect(TRANSFER)
-        assert first.fields[1] != again.fields[1]
-        client.send(disposition_body(first.fields[1], first.fields[1], ACCEPTED))
-        assert await outcome_of(client) == (REJECTED, "com.microsoft:message-lock-lost")
-        client.send(disposition_body(again.fields[1], again.fields[1], ACCEPTED))
-        assert await outcome_of(client) == (ACCEPTED, None)
-
-
-async def test_a_refused_link_is_attached_without_terminus_and_detached(broker: RunningBroker) -> None:
-    """An undeclared consumer group, for one."""
-    async with wire_client(broker.port) as client:
-        await client.begin()
-        attached = await client.consume(0, f"{HUB}/ConsumerGroups/third/Partitions/0")
-        assert attached.fields[5] is None
-        assert (await client.detached()).condition == "amqp:not-found"
-        await client.produce(1, HUB)
-
-
-async def test_a_partition_has_one_epoch_and_five_readers_without(broker: RunningBroker) -> None:
-    """In each consumer group."""
-    address = f"{HUB}/ConsumerGroups/$Default/Partitions/0"
-    epoch = Symbol("com.microsoft:epoch")
-    async with wire_client(broker.port) as client:
-        await client.begin()
-        for handle in range(5):
-            attached = await client.consume(handle, address)
-            assert attached.fields[5] is not None
-        await client.consume(5, address)
-        assert (await client.detached()).condition == "amqp:resource-limit-exceeded"
-        client.send(attach_consumer_body(6, address, properties={epoch: 7}))
-        stolen = [await client.detached() for _ in range(5)]
-        assert {frame.condition for frame in stolen} == {"amqp:link:stolen"}
-        await client.expect(ATTACH)
-        for handle, properties in ((7, {epoch: 6}), (8, None)):
-            await client.consume(handle, address, properties=properties)
-            assert (await client.detached()).condition == "amqp:link:stolen"
 
 
 @pytest.mark.parametrize(

@@ -4,22 +4,26 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from localcloud.broker.amqp_types import Described, Symbol, UInt, ULong
 from localcloud.broker.decoder import decode
 from localcloud.broker.encoder import described, encode
 from localcloud.broker.frames import AMQP, AMQP_PROTOCOL, SASL, Frame, FrameReader, frame_header, protocol_header
-from localcloud.broker.message import DATA
+from localcloud.broker.message import APPLICATION_PROPERTIES, DATA, PROPERTIES, VALUE, sections
 from localcloud.broker.performatives import (
+    ACCEPTED,
     ATTACH,
     BEGIN,
     DETACH,
+    DISPOSITION,
     FLOW,
     OPEN,
     SASL_INIT,
     SOURCE,
     TARGET,
     TRANSFER,
+    delivery_state_code,
     performative,
 )
 
@@ -164,3 +168,45 @@ async def wire_client(port: int) -> AsyncIterator[WireClient]:
 
 
 SASL_PLAIN = amqp_frame(performative(SASL_INIT, Symbol("ANONYMOUS"), b"", None), frame_type=SASL)
+
+
+def disposition_body(first: int, last: int, outcome: int) -> bytes:
+    state = Described(ULong(outcome), [])
+    return performative(DISPOSITION, True, UInt(first), UInt(last), False, state)
+
+
+async def outcome_of(client: WireClient) -> tuple[int, str | None]:
+    """The outcome of the next settled delivery and the condition of its error."""
+    state = (await client.expect(DISPOSITION)).fields[4]
+    condition = state.value[0].value[0] if state.value else None
+    return delivery_state_code(state), condition
+
+
+async def put(client: WireClient, handle: int, *bodies: bytes) -> None:
+    for number, body in enumerate(bodies):
+        client.send(transfer_body(handle, number), data_message(body))
+        assert await outcome_of(client) == (ACCEPTED, None)
+
+
+async def ask(client: WireClient, node: str, properties: dict[str, Any], body: object) -> dict[str, Any]:
+    """The application properties of the response to a request."""
+    await client.consume(8, node, credit=10, reply_to="answers")
+    await client.produce(9, node)
+    request = b"".join(
+        (
+            described(PROPERTIES, encode([uuid4(), None, None, None, "answers"])),
+            described(APPLICATION_PROPERTIES, encode(properties)),
+            described(VALUE, encode(body)),
+        )
+    )
+    client.send(transfer_body(9, 0), request)
+    payload = (await client.expect(TRANSFER)).payload
+    found = {section.code: decode(payload, section.value)[0] for section in sections(payload)}
+    response: dict[str, Any] = found[APPLICATION_PROPERTIES]
+    return response
+
+
+async def drain_queue(client: WireClient, handle: int, deliveries: int) -> None:
+    client.send(disposition_body(0, deliveries - 1, ACCEPTED))
+    for _ in range(deliveries):
+        assert (await outcome_of(client))[0] == ACCEPTED

@@ -18,6 +18,7 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBu
 from localcloud.layout import Layout
 from localcloud.processes import Child, child_environment, python_module
 from localcloud.services import LocalCloud
+from tests.host import real_worker
 from tests.host.observer import Observer
 
 APP = Path(__file__).with_name("app")
@@ -117,6 +118,15 @@ class Bench:
         """Two hosts at once would take the partitions from each other."""
         for host in self.hosts:
             await host.stop()
+
+
+@pytest.fixture(scope="session")
+def worker_python() -> Path:
+    """The interpreter that has Microsoft's worker library and the app's requirements."""
+    python = real_worker.make_environment()
+    if python is None:
+        pytest.skip("no Python 3.13 here, which azure-functions-runtime needs (python3.13 or pyenv)")
+    return python
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,18 @@
-"""Indexes function apps and fires the test app with `payloads.INPUTS`, in one of two ways.
+"""Indexes function apps and fires the test app, or the deployed one, in one of two ways.
 
 `python firing.py local APP_ROOT…` uses this project's host, `python firing.py worker APP_ROOT…` the library of
 Microsoft's Python worker by its protobuf-free entry. Both print, line by line as JSON, which functions they indexed or
-why they would not, and what each function saw. Only an app root named `app` is fired.
+why they would not, and what each function saw. An app root named `app` is fired with `payloads.INPUTS`; one that is
+the repository with `app_payloads`, if the environment has what these need.
 """
 
 import asyncio
 import importlib
 import json
+import os
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -58,23 +60,19 @@ async def fire_with_the_worker(app_root: Path) -> None:
         return
     metadata = await runtime.functions_metadata_request(request)
     _tell(indexed=sorted(function.name for function in metadata.function_metadata_results))
-    await _invoke_natively(app_root)
+    parameters = {function.name: _trigger_parameter(function) for function in metadata.function_metadata_results}
+    await _invoke_natively(app_root, parameters)
     runtime.stop_threadpool_executor()
 
 
-async def _invoke_natively(app_root: Path) -> None:
+def _trigger_parameter(function: Any) -> str:
+    bindings = map(json.loads, function.raw_bindings)
+    return next(str(binding["name"]) for binding in bindings if binding["type"].endswith("Trigger"))
+
+
+async def _invoke_natively(app_root: Path, parameters: Mapping[str, str]) -> None:
     invoke = importlib.import_module("azure_functions_runtime.native_invocation").invocation_request_native
     datum_class = importlib.import_module("azure_functions_runtime.bindings.datumdef").Datum
-    parameters = {
-        "event_batch": "events",
-        "event_one": "event",
-        "event_text": "event",
-        "queue_message": "message",
-        "topic_message": "message",
-        "queue_batch": "messages",
-        "tick": "timer",
-        "thing": "req",
-    }
     for name, trigger_input in _inputs(app_root):
         ok, answer, _, error, _ = await invoke(
             str(uuid.uuid4()),
@@ -90,9 +88,11 @@ async def _invoke_natively(app_root: Path) -> None:
 
 
 def _inputs(app_root: Path) -> "list[tuple[str, TriggerInput]]":
-    from tests.host.payloads import INPUTS
+    from tests.host import app_payloads, payloads
 
-    return INPUTS if app_root.name == "app" else []
+    if app_root == ROOT and app_payloads.CERTIFICATE_FILE in os.environ:
+        return app_payloads.inputs()
+    return payloads.INPUTS if app_root.name == "app" else []
 
 
 class _Protos:
