@@ -3,11 +3,12 @@
 import argparse
 import asyncio
 import logging
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-from localcloud.layout import Layout, StartFailed
+from localcloud.layout import Layout, ServiceEnded, StartFailed
 
 DIRECTORY = Path(".localcloud")
 
@@ -17,14 +18,16 @@ def main() -> int:
     logging.basicConfig(level=logging.ERROR)
     try:
         return asyncio.run(_run(arguments))
-    except StartFailed as failure:
-        print(f"error: {failure}", file=sys.stderr)
+    except (StartFailed, ServiceEnded, TimeoutError) as failure:
+        print(f"error: {failure}", *getattr(failure, "__notes__", ()), sep="\n", file=sys.stderr)
         return 3
     except KeyboardInterrupt:
         return 130
 
 
 async def _run(arguments: argparse.Namespace) -> int:
+    # What started services stops them also when it is terminated, as it does on Ctrl-C.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, signal.raise_signal, signal.SIGINT)
     # Each command imports what it needs: `--help` shall not wait for SDKs.
     match arguments.command:
         case "demo":
@@ -44,12 +47,12 @@ async def _run(arguments: argparse.Namespace) -> int:
         case "parked":
             from localcloud.parked import show
 
-            await show(_layout(arguments), source=arguments.source, as_json=arguments.json)
-            return 0
+            return await show(_layout(arguments), source=arguments.source, as_json=arguments.json)
         case _:
             from localcloud.up import up
 
-            return await up(_layout(arguments), host=arguments.command == "up")
+            await up(_layout(arguments), host=arguments.command == "up")
+            return 0
 
 
 def _layout(arguments: argparse.Namespace) -> Layout:
@@ -81,15 +84,22 @@ def _parser() -> argparse.ArgumentParser:
     parked.add_argument("--json", action="store_true", help="print JSON instead of a table")
     for command in (up, services, parked):
         for name, port in Layout(DIRECTORY).ports():
-            command.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="PORT", help=f"default {port}")
+            command.add_argument(f"--{name.replace('_', '-')}", type=_port, metavar="PORT", help=f"default {port}")
     return parser
 
 
 def _fleet_size(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 500:
-        raise argparse.ArgumentTypeError("between 1 and 500 vehicles")
-    return number
+    return _number(text, 1, 500)
+
+
+def _port(text: str) -> int:
+    return _number(text, 1, 65535)
+
+
+def _number(text: str, least: int, most: int) -> int:
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least} to {most}")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -60,15 +60,19 @@ class Backlog:
         return len(await self._queues[queue].peek_messages(100, sequence_number=1))
 
     async def until_empty(self, *, hubs: Iterable[str] = (), queues: Iterable[str] = (), timeout_s: float) -> None:
-        """Returns when nothing waits there. Raises `TimeoutError`."""
+        """Returns when nothing waits there. Raises `TimeoutError`, naming the places."""
         hubs, queues = tuple(hubs), tuple(queues)
-        async with asyncio.timeout(timeout_s):
-            while True:
-                counts = [await self.waiting_events(hub) for hub in hubs]
-                counts += [await self.waiting_messages(queue) for queue in queues]
-                if not any(counts):
-                    return
-                await asyncio.sleep(POLL_S)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    counts = [await self.waiting_events(hub) for hub in hubs]
+                    counts += [await self.waiting_messages(queue) for queue in queues]
+                    if not any(counts):
+                        return
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            places = ", ".join((*hubs, *queues))
+            raise TimeoutError(f"messages still waited after {timeout_s:.0f} s in {places}") from None
 
     async def _checkpointed(self, hub: str) -> dict[str, int]:
         """Sequence number by partition, from `{namespace}/{hub}/{group}/checkpoint/{partition}`."""

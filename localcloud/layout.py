@@ -1,5 +1,6 @@
 """Where the local cloud listens and keeps its files, and the connection strings that follow from it."""
 
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -15,6 +16,22 @@ STORAGE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1
 
 class StartFailed(Exception):  # noqa: N818
     """A service did not come up; the message says why as far as the service did."""
+
+
+class ServiceEnded(Exception):  # noqa: N818
+    """A service ended that was to stay; the message says which."""
+
+
+def make_folder(path: Path) -> Path:
+    """The folder, made if it is not there. Raises `StartFailed` if nothing can be written into it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(path, os.W_OK | os.X_OK) else "it is read-only"
+    except OSError as error:
+        reason = error.strerror
+    if reason:
+        raise StartFailed(f"nothing can be kept in {path.absolute()}: {reason}")
+    return path
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,45 +2,33 @@
 
 import json
 import os
-
-from rich.console import Console
-from rich.table import Table
+import sys
 
 from localcloud.layout import Layout
 from localcloud.services import app_settings
 from shared import connections
+from shared.errors import Unavailable
 from shared.messaging import parking
 
 
-async def show(layout: Layout, *, source: str | None, as_json: bool) -> None:
-    """Prints the parked messages of a running local cloud, newest first within each source."""
-    for name, value in app_settings(layout).items():
-        os.environ.setdefault(name, value)
+async def show(layout: Layout, *, source: str | None, as_json: bool) -> int:
+    """Prints the parked messages of a running local cloud, newest first within each source; returns the exit code."""
+    os.environ.update(app_settings(layout))  # also where the environment names another cloud
     try:
         found = [item async for item in parking.parked(source)]
+    except Unavailable as error:
+        where = f"{layout.address}:{layout.table_port}"
+        print(f"error: {error}: is the local cloud up (`make up`), with its tables on {where}?", file=sys.stderr)
+        return 3
     finally:
         await connections.close()
-    rows = [
-        {
-            "source": item.origin.source,
-            "arrived_at": item.origin.arrived_at.isoformat(),
-            "vehicle_id": item.origin.vehicle_id,
-            "reason": item.code,
-            "detail": item.detail,
-            "position": item.origin.position,
-            "blob": item.blob,
-        }
-        for item in found
-    ]
+    rows = [item.as_json() for item in found]
     if as_json:
         print(json.dumps({"parked": rows}, indent=2))
-        return
-    if not rows:
-        print("Nothing is parked.")
-        return
-    table = Table(title=f"{len(rows)} parked", title_justify="left")
-    for column in ("source", "arrived_at", "vehicle_id", "reason", "detail"):
-        table.add_column(column, overflow="fold")
+        return 0
     for row in rows:
-        table.add_row(*(str(row[str(column.header)] or "") for column in table.columns))
-    Console().print(table)
+        sender = f", from {row['vehicle_id']}" if row["vehicle_id"] else ""
+        print(f"{str(row['arrived_at'])[:19]}  {row['source']}{sender}: {row['reason']}")
+        print(f"    {row['detail']}")
+    print(f"{len(rows)} parked" if rows else "Nothing is parked.")
+    return 0

@@ -90,6 +90,10 @@ class Child:
         await self.stop()
         raise StartFailed(self._last_words())
 
+    async def until_ended(self) -> int:
+        """Waits for the service's end, whatever causes it; returns its exit code."""
+        return await self._process.wait()
+
     async def stop(self) -> None:
         """Asks the service to end and insists if it does not."""
         if self.running:
@@ -120,8 +124,8 @@ class Child:
 
     def _last_words(self) -> str:
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
-        why = lines[-1] if lines else f"exit code {self._process.returncode}"
-        return f"{self.name} did not start: {why}"
+        last_line = f": {lines[-1]}" if lines else ""
+        return f"{self.name} did not start (exit code {self.exit_code}){last_line}"
 
 
 def _die_with_parent() -> None:

@@ -9,15 +9,17 @@ import tomllib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from azure.core.exceptions import ResourceExistsError
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
 
-from localcloud.layout import Layout, StartFailed
+from localcloud.layout import Layout, ServiceEnded, StartFailed
 from localcloud.pki import ensure_pki
 from localcloud.processes import Child, child_environment, python_module
 
+_NOTICED_WITHIN_S = 1.0
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = Path(__file__).with_name("cloud.toml")
 AZURITE = Path(__file__).with_name("node_modules") / "azurite" / "dist" / "src" / "azurite.js"
@@ -87,6 +89,17 @@ class LocalCloud:
         child = await self._start("host", python_module("localcloud.host", *arguments))
         await child.until_ready()
 
+    async def watch(self) -> NoReturn:
+        """Raises `ServiceEnded` as soon as one of the services that run now is gone."""
+        waiting = {asyncio.create_task(child.until_ended()): child for child in self.children.values()}
+        try:
+            ended, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+        names = " and ".join(waiting[task].name for task in ended)
+        raise ServiceEnded(f"{names} ended unexpectedly")
+
     async def stop(self) -> None:
         """Stops everything, last started first."""
         while self.children:
@@ -124,6 +137,23 @@ async def running(
         yield cloud
     finally:
         await cloud.stop()
+
+
+@asynccontextmanager
+async def while_whole(cloud: LocalCloud) -> AsyncIterator[None]:
+    """Cancels the block when a service ends, and raises `ServiceEnded` whatever else the block fails with then."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(cloud.watch())
+            try:
+                yield
+            except Exception:
+                await asyncio.wait({watch}, timeout=_NOTICED_WITHIN_S)  # the block may have noticed it first
+                raise
+            watch.cancel()
+    except BaseExceptionGroup as failed:
+        cause = failed.subgroup(ServiceEnded) or failed
+        raise cause.exceptions[0] from None
 
 
 def app_settings(layout: Layout) -> dict[str, str]:

@@ -2,44 +2,35 @@
 
 import asyncio
 import signal
-from collections.abc import Iterable
 
 from rich.console import Console
 from rich.table import Table
 
-from localcloud.layout import Layout
+from localcloud.layout import Layout, make_folder
 from localcloud.mail import MailSink
-from localcloud.processes import Child
-from localcloud.services import running
+from localcloud.services import running, while_whole
 
 
-async def up(layout: Layout, *, host: bool) -> int:
-    """Runs until SIGINT or SIGTERM; returns the exit code. State in storage outlives it, in `layout.directory`."""
+async def up(layout: Layout, *, host: bool) -> None:
+    """Runs until SIGINT or SIGTERM. State in storage outlives it, in `layout.directory`.
+
+    Raises `StartFailed` and `ServiceEnded`.
+    """
     console = Console()
-    layout.check_free("smtp_port")
+    layout.check_free(*(name for name, _ in layout.ports() if host or name != "functions_port"))
+    make_folder(layout.directory)
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     with MailSink(layout.address, layout.smtp_port, layout.directory / "mail"), console.status("Starting …"):
-        async with running(layout, in_memory=False, host=host) as cloud:
+        async with running(layout, in_memory=False, host=host) as cloud, while_whole(cloud):
             console.print(_endpoints(layout, host=host))
+            if host:
+                key = cloud.children["host"].ready["key"]
+                page = f"http://{layout.hostname}:{layout.functions_port}/api/console?code={key}"
+                console.print(f"Console: {page}", soft_wrap=True)
             console.print(_advice(layout, host=host))
-            watch = asyncio.create_task(_until_one_ends(cloud.children.values()))
-            done, _ = await asyncio.wait(
-                {watch, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED
-            )
-            if watch in done:
-                console.print(f"[red]{watch.result()} ended unexpectedly; its log is in {layout.directory / 'logs'}")
-            watch.cancel()
-            return 1 if watch in done else 0
-
-
-async def _until_one_ends(children: Iterable[Child]) -> str:
-    while True:
-        for child in children:
-            if not child.running:
-                return child.name
-        await asyncio.sleep(1)
+            await stopped.wait()
 
 
 def _endpoints(layout: Layout, *, host: bool) -> Table:

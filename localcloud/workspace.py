@@ -6,20 +6,20 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from localcloud.layout import Layout
-from localcloud.services import LocalCloud, running
+from localcloud.layout import Layout, make_folder
+from localcloud.services import LocalCloud, running, while_whole
 
 
 @asynccontextmanager
 async def workspace(directory: Path, name: str, settings: Mapping[str, str] | None = None) -> AsyncIterator[LocalCloud]:
     """If the block fails its folder stays, with the logs of all services, and the error says where.
 
-    Raises `StartFailed`.
+    The block is cancelled if a service ends, because it would wait for that service for ever. Raises `StartFailed` and
+    `ServiceEnded`.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=directory)).resolve()
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=make_folder(directory))).resolve()
     try:
-        async with running(Layout(folder).on_free_ports(), settings=settings) as cloud:
+        async with running(Layout(folder).on_free_ports(), settings=settings) as cloud, while_whole(cloud):
             yield cloud
     except BaseException as error:
         error.add_note(f"The logs are in {folder / 'logs'}")

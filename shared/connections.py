@@ -6,6 +6,7 @@ https://learn.microsoft.com/azure/azure-functions/functions-reference#configure-
 SDKs are imported on first use, because importing them is most of a cold start.
 """
 
+import logging
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from azure.data.tables.aio import TableServiceClient
     from azure.servicebus.aio import ServiceBusClient
     from azure.storage.blob.aio import BlobServiceClient
+
+# The SDKs tell of every request at INFO, the worker's level: many lines, paid for, for each batch of messages.
+logging.getLogger("azure").setLevel(logging.WARNING)
 
 _open = AsyncExitStack()
 _Client = TypeVar("_Client")

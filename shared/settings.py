@@ -37,6 +37,9 @@ DOMAIN_EVENTS = "domain-events"
 NOTIFICATIONS_SUBSCRIPTION = "notifications"
 TOPICS = {DOMAIN_EVENTS: (NOTIFICATIONS_SUBSCRIPTION,)}
 
+# What messages are parked under: the hub, queue or topic that they came from.
+PARKING_SOURCES = (*EVENT_HUBS, *QUEUES, DOMAIN_EVENTS)
+
 # Tables and blob containers.
 VEHICLES_TABLE = "Vehicles"
 PARKED_TABLE = "Parked"
@@ -121,7 +124,7 @@ class Settings:
             smtp_password=values.get("SMTP_PASSWORD") or None,
             mail_sender=read.text("MAIL_SENDER"),
             default_language=read.one_of("DEFAULT_LANGUAGE", "en", ("de", "en")),
-            command_attempts=read.integer("COMMAND_ATTEMPTS", 8, 1, 100),
+            command_attempts=read.integer("COMMAND_ATTEMPTS", 20, 1, 100),
             command_retry_s=read.number("COMMAND_RETRY_S", 2.0, 0.01, 3600.0),
         )
 

@@ -14,6 +14,9 @@ from functions.certificates import profile
 from shared.errors import Misconfigured
 from shared.settings import settings
 
+# A text in a twin has at most 4 KB: https://learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins.
+MAX_CHAIN_LENGTH = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class Authority:
@@ -62,4 +65,7 @@ def load(certificate_file: Path, key_file: Path) -> Authority:
         raise Misconfigured("the issuing CA's key is no elliptic-curve key")
     if chain[0].public_key() != key.public_key():
         raise Misconfigured("the issuing CA's key does not belong to its certificate")
-    return Authority(chain, key)
+    loaded = Authority(chain, key)
+    if len(loaded.chain_pem) > MAX_CHAIN_LENGTH:
+        raise Misconfigured(f"the issuing CA's chain has more than {MAX_CHAIN_LENGTH} characters, too many for a twin")
+    return loaded

@@ -2,6 +2,7 @@
 whenever the same fact is told again.
 """
 
+import hashlib
 from datetime import datetime
 from typing import Annotated
 
@@ -25,6 +26,11 @@ class ScanShards(Message, frozen=True, kw_only=True):
     scan_id: str
     part: Annotated[str, Meta(pattern=r"^[0-9a-f]\Z")]
     round: int = 1
+
+
+def scan_id(command: Envelope) -> str:
+    """The id of the scan that a command starts. Hashed, because message ids, of any length, are made of it."""
+    return f"scan-{hashlib.sha256(command.id.encode()).hexdigest()[:32]}"
 
 
 def scan_shards(scan_id: str, part: ShardRange, now: datetime, *, round_: int = 1) -> Envelope:

@@ -48,7 +48,7 @@ class KeyUse(msgspec.Struct, frozen=True):
     """The first use of a public key in the whole fleet: by which vehicle, and for what."""
 
     vehicle_id: str
-    purpose: str  # a rotation's id, or `ENROLMENT`
+    purpose: str  # a rotation's id, or `ENROLMENT` and its time
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):

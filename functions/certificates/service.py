@@ -53,7 +53,12 @@ async def _enrol(command: EnrolCertificate, sent_at: datetime) -> None:
     if credentials is None:
         log.info("certificates: an enrolment changed nothing")
         return
-    check_owner(await store.claim_key(described.key, KeyUse(vehicle_id, ENROLMENT)), vehicle_id)
+    use = KeyUse(vehicle_id, f"{ENROLMENT} {to_epoch_ms(sent_at)}")
+    first = await store.claim_key(described.key, use)
+    check_owner(first, vehicle_id)
+    if stored and first != use and described.key != stored.credentials.current.key:
+        # The hub refuses it by now: taken for the current one it would stop every rotation.
+        raise Rejected("key-given-up", "the vehicle had a certificate for this key before and has given it up")
     await store.save(credentials, stored.etag if stored else None)
 
 
@@ -75,7 +80,7 @@ async def obey(envelope: Envelope, *, clock: Clock = utc_now) -> None:
         case EnrolCertificate():
             await _enrol(command, envelope.time)
         case RotateCertificates():
-            await start_scan(envelope.id, clock=clock)
+            await start_scan(messages.scan_id(envelope), clock=clock)
         case ScanShards():
             await _scan(command, clock)
 

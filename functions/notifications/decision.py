@@ -44,6 +44,8 @@ class Channel(StrEnum):
 MUTABLE = frozenset({Category.TRIP, Category.UPDATE})
 LONGEST_TEXT = 500  # more is no title
 LAST_MS = 9_999_999_999_999  # in the year 2286
+LARGEST_QUANTITY = 1e12  # of what a trip tells; far larger ones have no written form
+_QUANTITIES = ("distance_km", "duration_s", "idle_s", "soc_start_pct", "soc_end_pct", "fuel_l")
 OF_USE_FOR: Mapping[Category, Mapping[Channel, timedelta]] = {
     Category.TRIP: {Channel.EMAIL: timedelta(hours=24)},
     Category.UPDATE: {Channel.EMAIL: timedelta(days=3), Channel.IN_CAR: timedelta(hours=1)},
@@ -92,6 +94,8 @@ def notification(vehicle_id: str, facts: Facts, known_at: datetime) -> Notificat
             category = Category.TRIP
             _check_time("TripCompleted: started_at_ms", facts.started_at_ms)
             _check_time("TripCompleted: ended_at_ms", facts.ended_at_ms)
+            for field in _QUANTITIES:
+                _check_quantity(f"TripCompleted: {field}", getattr(facts, field))
         case UpdateAvailable(campaign_id=key):
             category = Category.UPDATE
             _check_text("UpdateAvailable: title", facts.title)
@@ -125,6 +129,11 @@ def decide(category: Category, recipients: Iterable[Recipient]) -> list[tuple[Re
 def _check_time(field: str, epoch_ms: int) -> None:
     if not 0 <= epoch_ms <= LAST_MS:
         raise Rejected("bad-data", f"{field} is no time of this age")
+
+
+def _check_quantity(field: str, value: float | None) -> None:
+    if value is not None and not abs(value) <= LARGEST_QUANTITY:
+        raise Rejected("bad-data", f"{field} is no quantity of a trip")
 
 
 def _check_text(field: str, text: str) -> None:

@@ -168,18 +168,22 @@ async def _offer_to(
 
 
 async def _withdraw(campaign: Campaign, vehicle_id: str) -> None:
-    """Takes the offer out of the vehicle's twin, unless it is another campaign's by now."""
-
-    async def withdraw() -> None:
-        twin = await vehicle_link.desired(vehicle_id)
-        offer = twin.properties.get(UPDATE) or {}
-        if offer.get("campaign_id") == campaign.definition.campaign_id:
-            await vehicle_link.set_desired(vehicle_id, {UPDATE: None}, if_match=twin.etag)
-
     try:
-        await _settle(withdraw)
+        await _change_offer(campaign, vehicle_id, None)
     except Rejected:
         log.info("a vehicle is gone from the hub, and its offer with it")
+
+
+async def _change_offer(campaign: Campaign, vehicle_id: str, offer: Mapping[str, Any] | None) -> None:
+    """Replaces the offer in the vehicle's twin or takes it out, unless it is another campaign's by now."""
+
+    async def change() -> None:
+        twin = await vehicle_link.desired(vehicle_id)
+        standing = twin.properties.get(UPDATE) or {}
+        if standing.get("campaign_id") == campaign.definition.campaign_id:
+            await vehicle_link.set_desired(vehicle_id, {UPDATE: offer}, if_match=twin.etag)
+
+    await _settle(change)
 
 
 # --- Vehicles report
@@ -201,7 +205,7 @@ async def _take_report(message: DeviceMessage, *, campaigns: dict[str, Campaign]
     step = await _advance(campaign, shard, vehicle_id, decide, now)
     await store.send_shard_messages(shard)
     if Effect.RENEW_LINK in step.effects:
-        await vehicle_link.set_desired(vehicle_id, {UPDATE: await _offer(campaign, now)})
+        await _change_offer(campaign, vehicle_id, await _offer(campaign, now))
     if Effect.WITHDRAW in step.effects:
         await _withdraw(campaign, vehicle_id)
 

@@ -2,7 +2,7 @@
 whenever the same fact is told again.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -21,7 +21,7 @@ class SweepPartition(Message, frozen=True, kw_only=True):
     """
 
     sweep_id: str
-    partition: str
+    partition: Annotated[str, msgspec.Meta(pattern=r"^[0-9A-Za-z]{1,32}-[0-9]\Z")]
     round: int = 1
 
 

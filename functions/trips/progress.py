@@ -31,6 +31,7 @@ class Intake:
     state: VehicleTrips | None
     new: list[Telemetry]
     too_late: list[Telemetry]
+    too_many: list[Telemetry]
 
 
 class Announcement(NamedTuple):
@@ -44,25 +45,30 @@ class Announcement(NamedTuple):
 
 def take_in(before: VehicleTrips, messages: Iterable[Telemetry], policy: Policy) -> Intake:
     """Messages that arrived, in any order and any number of times."""
-    state, new, too_late, changed = before.copy(), list[Telemetry](), list[Telemetry](), False
+    state, new, too_late, too_many = before.copy(), list[Telemetry](), list[Telemetry](), list[Telemetry]()
+    taken = set[tuple[str, int]]()  # a reception with many gaps forgets at once, and a row is written once
     for message in messages:
-        boot = state.boots.setdefault(message.boot, Reception())
-        if boot.has(message.seq):
+        boot, number = state.boots.setdefault(message.boot, Reception()), (message.boot, message.seq)
+        if boot.has(message.seq) or number in taken:
             continue
-        changed = True
+        taken.add(number)
         boot.add(message.seq)
         boot.heard_ms = max(boot.heard_ms, message.arrived_ms)
         state.heard_ms = max(state.heard_ms, message.arrived_ms)
-        if message.samples:
-            (new if message.last_ms > state.horizon_ms else too_late).append(message)
-    if not changed:
-        return Intake(None, [], [])
+        if not message.samples:
+            continue
+        if message.last_ms <= state.horizon_ms:
+            too_late.append(message)
+        else:
+            (new if state.spend(len(message.samples)) else too_many).append(message)
+    if not taken:
+        return Intake(None, [], [], [])
     state.forget_boots()
     state.note_missing()
     if new:
         _fold_in(state, new, policy)
         state.tidy_ms = state.tidy_ms or state.heard_ms + RETENTION_MS
-    return Intake(state, new, too_late)
+    return Intake(state, new, too_late, too_many)
 
 
 def _fold_in(state: VehicleTrips, new: Sequence[Telemetry], policy: Policy) -> None:

@@ -34,6 +34,9 @@ SWEEP_LIMIT = 200  # vehicles for one message, so that it is done well within it
 STEPS = 20  # of one vehicle in one sweep
 REMOVED_AT_ONCE = 1000
 
+_TOO_LATE = Rejected("too-late", "the trips of that time are closed: they can be revised for 72 hours")
+_TOO_MANY = Rejected("too-many", "the vehicle sends more than two samples a second for longer than 72 hours")
+
 _warm = Store()
 
 _Batch = dict[str, dict[str, list[Telemetry]]]  # by partition and vehicle
@@ -103,8 +106,9 @@ async def _take_in(
         changes = list[Change]()
         for vehicle_id, stored in (await store.load(partition, vehicles)).items():
             intake = progress.take_in(stored.state, vehicles[vehicle_id], policy)
-            for message in intake.too_late:
-                await _park_late(origins[vehicle_id, message.boot, message.seq])
+            for message in (*intake.too_late, *intake.too_many):
+                sent = origins[vehicle_id, message.boot, message.seq]
+                await parking.park(sent.origin, _TOO_LATE if message in intake.too_late else _TOO_MANY, sent.body)
             if intake.state is not None:
                 state = with_alarm(intake.state, policy)
                 changes.append(Change(vehicle_id, stored, state, messages=intake.new))
@@ -113,11 +117,6 @@ async def _take_in(
             return
         vehicles = {vehicle_id: vehicles[vehicle_id] for vehicle_id in lost}
     raise Conflict("trips: the state of a vehicle changes faster than its telemetry can be taken in")
-
-
-async def _park_late(message: DeviceMessage) -> None:
-    reason = Rejected("too-late", "the trips of that time are closed: they can be revised for 72 hours")
-    await parking.park(message.origin, reason, message.body)
 
 
 async def _settle(store: Store, partition: str, vehicle_id: str, clock: Clock, *, close: bool = False) -> None:

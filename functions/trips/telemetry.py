@@ -12,6 +12,7 @@ import msgspec
 from shared.clock import from_epoch_ms
 from shared.errors import Rejected
 from shared.identity.caller import Caller
+from shared.messaging.bodies import BODY_ERRORS, fault
 
 VERSION = 1
 MAX_SAMPLES = 600
@@ -89,10 +90,8 @@ def decode(body: bytes, sender: Caller, arrived_ms: int) -> Telemetry:
         if version != VERSION:
             raise Rejected("unknown-version", f"version {version} of telemetry is not understood; known: {VERSION}")
         message = _body.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Rejected("bad-telemetry", str(error)) from error
-    except RecursionError as error:
-        raise Rejected("bad-telemetry", "the JSON is nested too deeply") from error
+    except BODY_ERRORS as error:
+        raise Rejected("bad-telemetry", fault(error)) from error
     sender.must_be(message.vehicle_id)
     return _usable(message, arrived_ms)
 

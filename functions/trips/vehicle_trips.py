@@ -12,6 +12,7 @@ from functions.trips.segmentation import Fold, Span
 RETENTION_MS = 72 * 3_600_000  # of messages, from their arrival, and of the possibility to revise a trip
 MAX_KNOWN = 400  # trips remembered for revision; more in that time is not one vehicle's driving
 MAX_BOOTS = 24
+SAMPLE_MS = 500  # a vehicle may measure twice a second in the long run, and what it kept so for 72 h come at once
 
 
 class Known(msgspec.Struct, array_like=True):
@@ -37,6 +38,7 @@ class VehicleTrips(msgspec.Struct, array_like=True, kw_only=True):
     horizon_ms: int = 0  # samples up to it come too late: their neighbours are gone
     tidy_ms: int | None = None  # when rows may be old enough to be removed
     alarm_ms: int | None = None  # when the sweep will look at this vehicle
+    spent_ms: int = -RETENTION_MS  # up to when its samples were due, at one each `SAMPLE_MS`
 
     def copy(self) -> "VehicleTrips":
         return decode(encode(self))
@@ -74,6 +76,14 @@ class VehicleTrips(msgspec.Struct, array_like=True, kw_only=True):
             self.known.sort(key=lambda one: one.start_ms)
         elif known.end_ms != span.end_ms:
             known.end_ms, known.settled_ms = span.end_ms, None
+
+    def spend(self, samples: int) -> bool:
+        """Whether a vehicle heard at `heard_ms` may send so many samples: what is kept of it has to be bounded."""
+        spent_ms = max(self.spent_ms, self.heard_ms - RETENTION_MS) + samples * SAMPLE_MS
+        if spent_ms > self.heard_ms:
+            return False
+        self.spent_ms = spent_ms
+        return True
 
     def note_missing(self) -> None:
         """Starts to wait when a message is missing, and stops when none is."""

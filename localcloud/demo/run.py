@@ -21,7 +21,7 @@ from localcloud.fleet.hub_service import HubService
 from localcloud.fleet.light_link import light_link
 from localcloud.fleet.link import Callbacks, HubEndpoint, HubRefusedError, HubUnreachableError, LinkMaker, MethodAnswer
 from localcloud.fleet.vehicle import Vehicle
-from localcloud.layout import Layout
+from localcloud.layout import Layout, make_folder
 from localcloud.mail import MailSink
 from localcloud.pki import Pki
 from localcloud.services import app_settings
@@ -48,6 +48,8 @@ async def demo(*, vehicles: int, seed: int, directory: Path) -> int:
     """Runs the demo, writes `demo.json` into the directory and returns the exit code: 0 if everything held."""
     console = Console()
     begin = time.monotonic()
+    # Figures of an earlier run must not pass for those of this one.
+    (make_folder(directory) / RESULT).unlink(missing_ok=True)
     async with workspace(directory, "demo", SETTINGS) as cloud:
         outcome = await _run(cloud.layout, console, vehicles=vehicles, seed=seed)
     outcome.elapsed_s = time.monotonic() - begin

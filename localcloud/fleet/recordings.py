@@ -87,9 +87,9 @@ class _Row:
         text = self.text(column)
         try:
             moment = datetime.fromisoformat(text)
-        except ValueError:
+            return to_epoch_ms((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC))
+        except (ValueError, OverflowError):
             raise RecordingError(f"{self._where}, column {column}: {text!r} is not an ISO 8601 time") from None
-        return to_epoch_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _sample(row: _Row) -> Sample:

@@ -16,6 +16,7 @@ from shared.errors import Rejected
 PREFIXES = ("cloudEvents:", "cloudEvents_")
 SPEC_VERSION = "1.0"
 CONTENT_TYPE = "application/json"
+MAX_ID_LENGTH = 128  # of a Service Bus message id, under which the envelope is sent again
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,11 @@ def parse(properties: Mapping[str, Any], data: bytes) -> Envelope:
     for required in ("id", "type", "source", "specversion"):
         if not attributes.get(required) or not isinstance(attributes[required], str):
             raise Rejected("not-a-cloudevent", f"the CloudEvents attribute {required!r} is missing")
+    for optional in ("subject", "traceparent"):
+        if not isinstance(attributes.get(optional), str | None):
+            raise Rejected("not-a-cloudevent", f"the CloudEvents attribute {optional!r} is no text")
+    if len(attributes["id"]) > MAX_ID_LENGTH:
+        raise Rejected("not-a-cloudevent", f"the CloudEvents attribute 'id' is longer than {MAX_ID_LENGTH}")
     if attributes["specversion"] != SPEC_VERSION:
         raise Rejected("not-a-cloudevent", f"specversion {attributes['specversion']!r} is not {SPEC_VERSION}")
     return Envelope(
@@ -69,7 +75,10 @@ def parse(properties: Mapping[str, Any], data: bytes) -> Envelope:
 
 
 def _time(value: object) -> datetime:
-    """The binding lets senders choose an AMQP timestamp or a string (RFC 3339)."""
+    """The binding lets senders choose an AMQP timestamp or a string (RFC 3339).
+
+    The specification lets them leave it out; we do not, because it decides which of two commands is the newer one.
+    """
     try:
         match value:
             case bool():

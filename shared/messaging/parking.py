@@ -40,6 +40,18 @@ class Parked:
     detail: str
     blob: str
 
+    def as_json(self) -> dict[str, str | None]:
+        """For people: everything but the body, which may hold personal data."""
+        return {
+            "source": self.origin.source,
+            "arrived_at": self.origin.arrived_at.isoformat(),
+            "vehicle_id": self.origin.vehicle_id,
+            "reason": self.code,
+            "detail": self.detail,
+            "position": self.origin.position,
+            "blob": self.blob,
+        }
+
 
 async def park(origin: Origin, reason: Rejected, body: bytes) -> None:
     """Sets the message aside; doing so again changes nothing. Raises `Unavailable`."""

@@ -22,12 +22,14 @@ from shared.settings import settings
 
 log = logging.getLogger(__name__)
 
+LONGEST_PAUSE_S = 900.0
+
 
 class ServiceBusMessage(Protocol):
     """The part of `azure.functions.ServiceBusMessage` that is used here."""
 
     @property
-    def message_id(self) -> str: ...
+    def message_id(self) -> str | None: ...
     @property
     def application_properties(self) -> Mapping[str, Any]: ...
     @property
@@ -51,7 +53,7 @@ async def handle(
     body = message.get_body()
     properties = dict(message.application_properties or {})
     arrived_at = (message.enqueued_time_utc or clock()).replace(tzinfo=UTC)
-    origin = Origin(source, message.message_id, arrived_at)
+    origin = Origin(source, message.message_id or "", arrived_at)  # other senders need not give one
     try:
         envelope = parse(properties, body)
         with following(envelope.traceparent):
@@ -76,7 +78,7 @@ def _attempt(properties: Mapping[str, Any]) -> int:
 
 
 def _pause_s(attempt: int, trouble: Exception) -> float:
-    """Doubled each time, spread by half so that what failed together does not return together."""
+    """Doubled each time up to the longest, spread by half so that what failed together does not return together."""
     asked = trouble.retry_after_s if isinstance(trouble, Unavailable) else None
-    exponential: float = settings().command_retry_s * 2 ** (attempt - 1)
-    return max(asked or 0.0, exponential * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
+    pause_s = min(settings().command_retry_s * 2.0 ** (attempt - 1), LONGEST_PAUSE_S)
+    return max(asked or 0.0, pause_s * random.uniform(0.75, 1.25))  # noqa: S311 - no secret

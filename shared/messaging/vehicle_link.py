@@ -96,17 +96,9 @@ async def allow_certificates(vehicle_id: str, allowed: Thumbprints) -> None:
     device = await _call("GET", f"/devices/{quote(vehicle_id)}")
     if _thumbprints(device) == allowed:
         return
-    body = {
-        "deviceId": vehicle_id,
-        "status": device["status"],
-        "authentication": {
-            "type": "selfSigned",
-            "x509Thumbprint": {
-                "primaryThumbprint": allowed.primary,
-                "secondaryThumbprint": allowed.secondary,
-            },
-        },
-    }
+    thumbprint = {"primaryThumbprint": allowed.primary, "secondaryThumbprint": allowed.secondary}
+    # PUT replaces the whole identity: what is left out would be lost.
+    body = {**device, "authentication": {"type": "selfSigned", "x509Thumbprint": thumbprint}}
     await _call("PUT", f"/devices/{quote(vehicle_id)}", body, if_match=device["etag"])
 
 
@@ -115,8 +107,8 @@ def _thumbprints(device: Mapping[str, Any]) -> Thumbprints:
     return Thumbprints(known.get("primaryThumbprint") or "", known.get("secondaryThumbprint"))
 
 
-class _Offline(Exception):  # noqa: N818
-    pass
+class _Offline(Unavailable):
+    """No answer from beyond the hub: of a method that is the vehicle's silence, of all else trouble of the hub."""
 
 
 async def _call(method: str, path: str, body: Any = None, *, if_match: str | None = None) -> Any:
@@ -144,7 +136,7 @@ async def _call(method: str, path: str, body: Any = None, *, if_match: str | Non
 
 def _error(status: int, code: str, retry_after: str) -> Exception:
     if code == "DeviceNotOnline" or status == 504:
-        return _Offline()
+        return _Offline(f"IoT Hub: {code or status}")
     if status == 404:
         return Rejected("unknown-device", "the IoT Hub does not know this vehicle")
     if status in {409, 412}:
@@ -160,8 +152,17 @@ async def _authority(now: datetime) -> tuple[str, str]:
     """Host name and authorization header: a SAS token from a connection string, or a token of our identity."""
     name = settings.IOT_HUB_CONNECTION
     if host := os.environ.get(f"{name}__hostName"):
-        token = await connections.credential().get_token("https://iothubs.azure.net/.default")
-        return host, f"Bearer {token.token}"
+        return host, f"Bearer {await _identity_token()}"
     parts = dict(part.split("=", 1) for part in settings.connection(name).split(";") if part)
     host = parts["HostName"]
     return host, service_token(host, parts["SharedAccessKeyName"], parts["SharedAccessKey"], now + _TOKEN_LIFE)
+
+
+async def _identity_token() -> str:
+    from azure.core.exceptions import AzureError
+
+    try:
+        token = await connections.credential().get_token("https://iothubs.azure.net/.default")
+    except AzureError as error:
+        raise Unavailable(f"IoT Hub: no token, {type(error).__name__}") from error
+    return token.token

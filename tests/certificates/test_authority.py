@@ -101,6 +101,14 @@ def test_the_chain_is_delivered_with_everything_in_the_file(pki: Pki, tmp_path: 
     assert authority.load(file, pki.issuing_key).chain_pem.count("BEGIN CERTIFICATE") == 2
 
 
+def test_a_chain_that_no_twin_could_hold_is_refused_at_the_start(pki: Pki, tmp_path: Path) -> None:
+    """Found out only when a certificate is delivered, it would leave every rotation of the fleet unfinished."""
+    chain = tmp_path / "chain.pem"
+    chain.write_text(pki.issuing.read_text() + pki.root.read_text() * 8)
+    with pytest.raises(Misconfigured, match="chain"):
+        authority.load(chain, pki.issuing_key)
+
+
 def test_files_that_make_no_sense_are_named_as_such(pki: Pki, tmp_path: Path) -> None:
     rubbish = tmp_path / "rubbish.pem"
     rubbish.write_text("rubbish")

@@ -9,10 +9,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from functions.certificates import service
+from functions.certificates import service, store
 from functions.certificates.rotation import MAX_LOST_KEYS, NEXT_ATTEMPT, Phase
 from localcloud.pki import Pki, issue_device_certificate
 from shared.clock import utc_now
+from shared.errors import Rejected, Unavailable
 from shared.messaging import vehicle_link
 from shared.messaging.vehicle_link import Thumbprints, allow_certificates
 from tests.certificates.car import Car, make_csr, new_key, thumbprint, to_pem
@@ -89,6 +90,33 @@ async def test_any_replay_in_any_order_changes_nothing_and_announces_nothing(car
     assert await car.told() == told
     assert len(await announced(car.vehicle_id)) == 1
     assert not await parked(car)
+
+
+async def test_a_factory_certificate_that_is_sent_again_after_it_was_replaced_is_refused(car: Car) -> None:
+    """Taken for the current one it would stop every rotation until the vehicle's real certificate has expired."""
+    await rotate(car)
+    current = (await credentials(car)).current
+    with pytest.raises(Rejected) as refusal:
+        await service.obey(enrolment(car))
+    assert refusal.value.code == "key-given-up"
+    assert (await credentials(car)).current == current
+
+
+async def test_an_enrolment_that_was_cut_short_goes_on(car: Car, pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = issue_device_certificate(
+        pki, car.vehicle_id, new_key().public_key(), not_before=utc_now(), not_after=utc_now() + timedelta(days=90)
+    )
+    command = enrolment(car, pem=to_pem(fresh))
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "save", _away)
+        with pytest.raises(Unavailable):
+            await service.obey(command)
+    await service.obey(command)
+    assert (await credentials(car)).current.thumbprint == thumbprint(fresh)
+
+
+async def _away(*_: object) -> None:
+    raise Unavailable("away")
 
 
 async def test_a_redelivered_scan_offers_nothing_twice(car: Car) -> None:

@@ -7,7 +7,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from localcloud.host.decoding import Event, Message, TriggerInput, event_batch, single_message, timer_info
+from localcloud.host.decoding import (
+    Event,
+    Message,
+    Request,
+    TriggerInput,
+    event_batch,
+    http_request,
+    single_message,
+    timer_info,
+)
+from shared import settings
 from shared.clock import to_epoch_ms
 from shared.messaging import contracts
 from shared.messaging.contracts import Artifact, CloseTrip, EnrolCertificate, SetRecipient, StartCampaign, TripCompleted
@@ -44,7 +54,14 @@ def inputs() -> list[tuple[str, TriggerInput]]:
         ("notifications_domain_events", _command(_trip_completed())),
         ("notifications_domain_events", single_message(_message(b"hello", {}, "m-hello"), binary=True)),
         ("notifications_alerts", _events((CAR, _alert("theft")), (CAR, _alert("rain")), (OTHER_CAR, _alert("theft")))),
+        ("operations_parked", _question("parked", source=settings.OTA_COMMANDS, limit="2")),
+        ("operations_parked", _question("parked", source="nowhere")),
+        ("operations_console", _question("console", source=settings.TRIP_COMMANDS)),
     ]
+
+
+def _question(route: str, **query: str) -> TriggerInput:
+    return http_request(Request("GET", f"http://localhost/api/{route}", query=query))
 
 
 def _events(*sent: tuple[str, bytes]) -> TriggerInput:

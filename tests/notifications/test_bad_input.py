@@ -50,6 +50,17 @@ async def test_a_revised_trip_is_not_told_again(desk: Desk) -> None:
     assert await desk.deliveries() == []
 
 
+@pytest.mark.parametrize("field", ["distance_km", "duration_s", "idle_s", "soc_start_pct", "soc_end_pct", "fuel_l"])
+async def test_a_trip_that_nobody_could_drive_is_parked(desk: Desk, field: str) -> None:
+    """Such a number has no written form, and the delivery would fail anew each time."""
+    await desk.set_recipient()
+    message_id = await desk.event(desk.trip(**{field: 1e300}))
+    parked = await desk.parked(DOMAIN_EVENTS, message_id)
+    assert parked is not None
+    assert field in parked.detail
+    assert await desk.deliveries() == []
+
+
 async def test_an_unknown_type_is_parked_with_a_reason(desk: Desk) -> None:
     message_id = await desk.event(CloseTrip(vehicle_id=desk.vehicle_id))
     parked = await desk.parked(DOMAIN_EVENTS, message_id)

@@ -149,6 +149,19 @@ async def test_the_end_of_one_campaign_leaves_the_offer_of_the_next(stage: Stage
     assert offer["campaign_id"] == following
 
 
+async def test_a_link_of_an_earlier_campaign_is_not_renewed_over_the_offer_of_the_next(stage: Stage) -> None:
+    (car,) = await stage.vehicles(1)
+    await stage.start()
+    await stage.work()
+    following = f"next-{stage.campaign_id[:40]}"
+    await stage.start(campaign_id=following)
+    await stage.work()
+    await stage.report((car, "link-expired"))
+    offer = await stage.offer(car)
+    assert offer is not None
+    assert offer["campaign_id"] == following
+
+
 async def test_an_offer_made_while_the_old_one_is_withdrawn_stays(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,14 @@ def test_a_time_that_is_none_is_rejected(time: object) -> None:
         parse({**ENVELOPE.properties(), "cloudEvents:time": time}, b"")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("subject", 7), ("traceparent", 7), ("traceparent", b"00"), ("id", "x" * 129)]
+)
+def test_an_attribute_that_could_not_be_sent_again_is_rejected_by_name(name: str, value: object) -> None:
+    with pytest.raises(Rejected, match=name):
+        parse({**ENVELOPE.properties(), f"cloudEvents:{name}": value}, b"")
+
+
 def test_a_time_may_be_text() -> None:
     later = NOW + timedelta(hours=2)
     assert parse({**ENVELOPE.properties(), "cloudEvents:time": later.isoformat()}, b"").time == later

@@ -11,6 +11,7 @@ import pytest
 from azure.servicebus import ServiceBusReceivedMessage
 from azure.servicebus.aio import ServiceBusClient
 
+from localcloud.layout import Layout
 from localcloud.services import LocalCloud
 from shared import connections
 from shared.errors import Rejected, Unavailable
@@ -51,7 +52,7 @@ class QueueMessage:
 
     body: bytes
     application_properties: dict[str, Any]
-    message_id: str = field(default_factory=lambda: uuid4().hex)
+    message_id: str | None = field(default_factory=lambda: uuid4().hex)
     enqueued_time_utc: datetime = NAIVE_NOW
 
     def get_body(self) -> bytes:
@@ -160,12 +161,35 @@ async def test_a_message_that_is_no_cloudevent_is_parked(
     assert parked.code == "not-a-cloudevent"
 
 
+async def test_a_message_without_an_id_is_parked_and_listed(local_services: LocalCloud) -> None:
+    """Only the SDKs give every message one; AMQP does not ask for it."""
+    assert local_services
+    source = uuid4().hex
+
+    async def use_case(envelope: Envelope) -> None:
+        raise AssertionError(envelope)
+
+    await service_messages.handle(
+        QueueMessage(b"?", {}, message_id=None), use_case, source=source, retry_to=TRIP_COMMANDS
+    )
+    assert [item.code for item in await _parked(source)] == ["not-a-cloudevent"]
+
+
+@pytest.mark.parametrize("attempt", [10, 99])
+def test_the_pause_between_attempts_has_a_longest(environment: Layout, attempt: int) -> None:
+    """Doubled for ever it would pass what a schedule can hold."""
+    assert environment
+    pauses = [service_messages._pause_s(attempt, Unavailable("away")) for _ in range(20)]
+    assert max(pauses) <= 1.25 * service_messages.LONGEST_PAUSE_S
+    assert service_messages._pause_s(attempt, Unavailable("away", 5000.0)) == 5000.0
+
+
 async def test_trouble_sends_the_command_again_later_and_parks_it_in_the_end(queue: Any) -> None:
     source, attempts = uuid4().hex, 0
 
     async def use_case(envelope: Envelope) -> None:
         nonlocal attempts
-        assert envelope == command
+        assert replace(envelope, traceparent=None) == command
         attempts += 1
         raise Unavailable("still away")
 

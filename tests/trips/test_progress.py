@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.trips import vehicle_trips
+from functions.trips.progress import take_in
+from functions.trips.reception import MAX_RANGES
 from functions.trips.segmentation import Fold, Span, advance, in_order
 from functions.trips.summary import Summary, summarise
 from functions.trips.telemetry import Sample, Telemetry
@@ -248,6 +250,30 @@ def test_the_state_of_a_hostile_car_still_fits_into_a_row() -> None:
         vehicle.sweep(vehicle.now_ms + 4000_000)
     assert len(vehicle.announced) > 1_000
     assert len(vehicle_trips.encode(vehicle.state)) < 60_000
+
+
+def test_a_message_that_a_batch_holds_twice_is_taken_in_once_even_where_its_number_was_forgotten() -> None:
+    """With more gaps than are kept the lowest numbers are forgotten at once, and two rows of one key are refused."""
+    odd = [message(seq, [{"t": at(seq)}]) for seq in range(101, 101 + 2 * MAX_RANGES, 2)]
+    vehicle = Vehicle()
+    vehicle.hear(*odd)
+    late = message(7, [{"t": at(7)}], arrived_ms=at(300))
+    assert take_in(vehicle.state, [late, late], POLICY).new == [late]
+
+
+def test_a_vehicle_that_floods_is_held_to_what_it_may_send_and_others_may_catch_up() -> None:
+    """Late data repeats the fold over all that is kept of a vehicle: unbounded, one car would hold up a partition."""
+    seconds, arrived_ms = RETENTION_MS // 1000, at(10_000)
+    state, allowed = VehicleTrips(), 0
+    for seq in range(seconds // 300 + 100):  # 600 samples each: twice a second for 72 h fits, more does not
+        flood = Telemetry("b", seq, arrived_ms, (Sample(MORNING_MS + seq),) * 600)
+        intake = take_in(state, [flood], POLICY)
+        assert intake.state is not None
+        state, allowed = intake.state, allowed + len(intake.new)
+        assert intake.new or intake.too_many == [flood]
+    assert allowed == seconds // 300
+    usual = Telemetry("b", 10**6, arrived_ms + 30_000, (Sample(at(10_001)),) * 30)
+    assert take_in(state, [usual], POLICY).new == [usual], "what it measures from now on is taken again"
 
 
 def test_more_trips_than_fit_into_a_transaction_are_found_in_portions() -> None:

@@ -152,6 +152,15 @@ async def test_more_messages_of_a_car_than_a_transaction_holds_are_all_taken_in(
     assert trip.values["samples"] == 3601
 
 
+async def test_a_car_with_many_gaps_and_a_repeated_message_does_not_block_its_partition(car: Car) -> None:
+    """A transaction that names a row twice is refused, and a batch that is refused would be retried for ever."""
+    sent = bodies(drive(60), size=1)
+    gaps = [body for body in sent if msgspec.json.decode(body)["seq"] % 2]
+    await car.sends(gaps)
+    await car.sends([sent[6], sent[6]])
+    assert [row.key for row in await car.rows()].count(f"{car.vehicle_id}|b1|0000000006") == 1
+
+
 async def test_bad_messages_are_parked_with_their_reason_and_the_rest_goes_on(car: Car) -> None:
     good = two_drives()
     bad = [
@@ -381,6 +390,13 @@ async def test_closing_a_car_that_nobody_heard_of_is_refused(car: Car) -> None:
     with pytest.raises(Rejected) as caught:
         await car.closes()
     assert caught.value.code == "unknown-vehicle"
+
+
+async def test_a_sweep_of_what_cannot_be_a_partition_is_refused(car: Car) -> None:
+    """The table service refuses such a key, which nobody could tell from trouble."""
+    with pytest.raises(Rejected) as caught:
+        await service.obey(messages.sweep_partition("s", "a/b#c", MORNING_MS), store=car.store)
+    assert caught.value.code == "bad-data"
 
 
 async def test_an_unknown_command_is_refused(car: Car) -> None:
