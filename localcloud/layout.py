@@ -92,9 +92,10 @@ class Layout:
             try:
                 socket.create_server((self.address, port)).close()
             except OSError as error:
-                option = f"--{name.replace('_', '-')}"
+                reason = os.strerror(error.errno or 0)
+                remedy = f"python -m localcloud up --{name.replace('_', '-')} PORT"
                 raise StartFailed(
-                    f"port {port} on {self.address} is taken ({error.strerror}); choose another with {option}"
+                    f"port {port} on {self.address} is taken ({reason}); choose another with `{remedy}`"
                 ) from error
 
     def on_free_ports(self) -> "Layout":

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -40,11 +41,11 @@ class Replayed:
 
     trips: list[Mapping[str, Any]]  # as they are stored
     messages: int  # sent, copies included
-    parked: int
+    parked: list[Mapping[str, Any]]  # the messages that were set aside, as they are stored
 
     def as_json(self) -> dict[str, Any]:
         """ISO 8601 times in UTC; what is not known is null."""
-        return {"trips": [_trip(row) for row in self.trips], "messages": self.messages, "parked": self.parked}
+        return {"trips": [_trip(row) for row in self.trips], "messages": self.messages, "parked": len(self.parked)}
 
 
 async def replay(
@@ -70,8 +71,11 @@ def read_in_order(drives: Sequence[Path]) -> list[list[Sample]]:
     """The samples of each file, the earliest drive first.
 
     A drive is placed by the median of its clock, since a few of its rows may have a wrong one. Raises
-    `RecordingError`.
+    `RecordingError`, also for a file that is named twice: no car drives the same drive again at the same time.
     """
+    for path, count in Counter(drive.resolve() for drive in drives).items():
+        if count > 1:
+            raise RecordingError(f"{path}: the file is named {count} times")
     recordings = [read_recording(path) for path in drives]
     return sorted(recordings, key=lambda samples: sorted(sample.t for sample in samples)[len(samples) // 2])
 
@@ -98,7 +102,7 @@ async def run(
         await app.command(settings.TRIP_COMMANDS, CloseTrip(vehicle_id=vehicle_id))
         await backlog.until_empty(queues=[settings.TRIP_COMMANDS], timeout_s=TIMEOUT_S)
         messages = car.log.messages + car.log.duplicated
-        return Replayed(await app.trips(vehicle_id), messages, len(await app.parked()))
+        return Replayed(await app.trips(vehicle_id), messages, await app.parked())
 
 
 def _trip(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,7 +146,10 @@ def _show(replayed: Replayed) -> None:
         dropped = ", ".join(f"{count} dropped ({reason})" for reason, count in trip["dropped"].items())
         facts.add_row("samples", f"{trip['samples']}{', ' if dropped else ''}{dropped}")
         console.print(facts)
-    console.print(f"{len(replayed.trips)} trips from {replayed.messages} messages, {replayed.parked} parked")
+    console.print(f"trips: {len(replayed.trips)}, messages: {replayed.messages}, parked: {len(replayed.parked)}")
+    examples = {row["code"]: row["detail"] for row in replayed.parked}
+    for reason, count in Counter(row["code"] for row in replayed.parked).items():
+        console.print(f"{count} parked as {reason}, for one: {examples[reason]}", markup=False)
 
 
 def _duration(seconds: float) -> str:

@@ -23,6 +23,7 @@ from shared.messaging import device_messages, publisher, vehicle_link
 from shared.messaging.contracts import EnrolCertificate, Message, RotateCertificates, decode
 from shared.messaging.device_messages import DeviceMessage
 from shared.messaging.envelope import Envelope
+from shared.messaging.parking import Origin
 from shared.messaging.publisher import Outgoing
 from shared.messaging.vehicle_link import Thumbprints
 from shared.settings import CERTIFICATE_COMMANDS, DOMAIN_EVENTS, settings
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 
 log = logging.getLogger(__name__)
+_headway = set[Origin]()
 
 SCAN_LIMIT = 500  # vehicles for one message, so that it is done well within its lock
 _DECISIONS = 4  # so often a decision is made anew when someone else was faster
@@ -111,7 +113,7 @@ async def _attend(stored: Stored, now: datetime) -> None:
 
 async def hear(batch: Sequence[DeviceMessage], *, clock: Clock = utc_now) -> None:
     """Handles a batch of vehicles' messages. Raises `Unavailable` and, rarely, `Conflict`."""
-    await device_messages.handle_each(batch, partial(_hear, clock=clock))
+    await device_messages.handle_each(batch, partial(_hear, clock=clock), headway=_headway)
 
 
 async def _hear(message: DeviceMessage, clock: Clock) -> None:

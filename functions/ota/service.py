@@ -25,9 +25,11 @@ from shared.messaging import device_messages, publisher, vehicle_link
 from shared.messaging.contracts import Message, StartCampaign, decode
 from shared.messaging.device_messages import DeviceMessage
 from shared.messaging.envelope import Envelope
+from shared.messaging.parking import Origin
 from shared.messaging.publisher import Outgoing
 
 log = logging.getLogger(__name__)
+_headway = set[Origin]()
 
 OFFERS_AT_ONCE = 16
 DECISIONS = 5  # so often is decided anew when someone else was faster, before the message itself is tried again
@@ -55,7 +57,7 @@ async def obey(envelope: Envelope, *, clock: Clock = utc_now) -> None:
 async def hear(batch: Sequence[DeviceMessage], *, clock: Clock = utc_now) -> None:
     """Takes a batch of vehicles' reports. Raises `Unavailable` and, rarely, `Conflict`."""
     campaigns: dict[str, Campaign] = {}  # those that the batch speaks of; what is used of them never changes
-    await device_messages.handle_each(batch, partial(_take_report, campaigns=campaigns, clock=clock))
+    await device_messages.handle_each(batch, partial(_take_report, campaigns=campaigns, clock=clock), headway=_headway)
 
 
 # --- A campaign starts

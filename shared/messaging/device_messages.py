@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from shared.errors import Rejected
+from shared.errors import Conflict, Rejected, Unavailable
 from shared.identity.caller import Caller, caller
 from shared.messaging import parking
 from shared.messaging.parking import Origin
@@ -75,10 +75,29 @@ def _partition(metadata: Mapping[str, Any]) -> str:
     return UNKNOWN_PARTITION
 
 
-async def handle_each(messages: Sequence[DeviceMessage], handle: Callable[[DeviceMessage], Awaitable[None]]) -> None:
-    """Handles one message after the other and parks what is rejected. Raises `Unavailable` and `Conflict`."""
-    for message in messages:
-        try:
-            await handle(message)
-        except Rejected as reason:
-            await parking.park(message.origin, reason, message.body)
+async def handle_each(
+    messages: Sequence[DeviceMessage],
+    handle: Callable[[DeviceMessage], Awaitable[None]],
+    *,
+    headway: set[Origin] | None = None,
+) -> None:
+    """Handles one message after the other and parks what is rejected. Raises `Unavailable` and `Conflict`.
+
+    `headway` keeps for the retry what was handled of a batch that failed. Done anew each time it would use up what the
+    IoT Hub grants before the rest of the batch has its turn, for ever. It belongs to handlers that leave nothing to be
+    done after they return.
+    """
+    before, handled = set() if headway is None else headway, set[Origin]()
+    try:
+        for message in messages:
+            if message.origin in before:
+                continue
+            try:
+                await handle(message)
+            except Rejected as reason:
+                await parking.park(message.origin, reason, message.body)
+            handled.add(message.origin)
+    except (Unavailable, Conflict):
+        before.update(handled)
+        raise
+    before.difference_update(message.origin for message in messages)

@@ -119,6 +119,28 @@ async def _away(*_: object) -> None:
     raise Unavailable("away")
 
 
+async def test_requests_get_on_under_a_hub_that_throttles(make_car: MakeCar, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host retries the whole batch; its first cars must not use up the calls that the last ones need."""
+    cars = [await make_car() for _ in range(4)]
+    batch = [car.asks(await offered(car), new_key()) for car in cars]
+    told, granted = vehicle_link.set_desired, 0
+
+    async def throttled(*arguments: Any, **named: Any) -> None:
+        nonlocal granted
+        if granted == 0:
+            raise Unavailable("IoT Hub: 429")
+        granted -= 1
+        await told(*arguments, **named)
+
+    monkeypatch.setattr(vehicle_link, "set_desired", throttled)
+    granted = 2
+    with pytest.raises(Unavailable):
+        await service.hear(batch)
+    granted = 2
+    await service.hear(batch)
+    assert [(await car.told())["phase"] for car in cars] == ["issued"] * 4
+
+
 async def test_a_redelivered_scan_offers_nothing_twice(car: Car) -> None:
     rotation_id = await offered(car)
     before = await credentials(car)

@@ -123,6 +123,29 @@ async def test_trouble_with_infrastructure_raises_so_that_the_batch_is_retried()
         await handle_each(await receive([Event(b"x", "car-1")], "hub"), handle)
 
 
+async def test_a_retried_batch_goes_on_where_a_throttling_service_stopped_it(local_services: LocalCloud) -> None:
+    """If it began anew, a service that grants fewer calls than a batch needs would never let it end."""
+    assert local_services
+    handled, granted, headway = list[bytes](), 0, set[parking.Origin]()
+
+    async def handle(message: DeviceMessage) -> None:
+        nonlocal granted
+        if granted == 0:
+            raise Unavailable("throttled")
+        granted -= 1
+        handled.append(message.body)
+
+    batch = await receive([Event(b"%d" % number, "car-1", number) for number in range(8)], uuid4().hex)
+    for _ in range(2):
+        granted = 3
+        with pytest.raises(Unavailable):
+            await handle_each(batch, handle, headway=headway)
+    granted = 3
+    await handle_each(batch, handle, headway=headway)
+    assert handled == [b"%d" % number for number in range(8)]
+    assert not headway, "what is replayed later is handled again"
+
+
 async def test_the_same_message_parked_twice_is_listed_once_newest_first(local_services: LocalCloud) -> None:
     assert local_services
     source = uuid4().hex
