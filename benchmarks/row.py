@@ -29,7 +29,13 @@ class Row:
     def as_json(self) -> dict[str, Any]:
         row = asdict(self)
         del row["at_most"]
-        return {**row, "value": round(self.value, 3), "ratio": round(self.ratio, 3), "met": self.met}
+        return {
+            **row,
+            "value": round(self.value, 3),
+            "limit": round(self.limit, 3),
+            "ratio": round(self.ratio, 3),
+            "met": self.met,
+        }
 
     def __str__(self) -> str:
         bound = "≤" if self.at_most else "≥"
