@@ -9,6 +9,7 @@ from localcloud.broker.event_hub import EventHub
 from localcloud.broker.message_sessions import SessionQueue
 from localcloud.broker.partition import Partition
 from localcloud.broker.queue import Queue
+from localcloud.broker.rules import Rules
 from localcloud.broker.topic import Topic
 
 
@@ -38,6 +39,9 @@ class Namespace:
                 subscription.lower(): _queue(f"{name}/Subscriptions/{subscription}", settings, loop)
                 for subscription, settings in topic.subscriptions.items()
             }
+            for subscription in topic.subscriptions:
+                rules = topic.rules.get(subscription)
+                subscriptions[subscription.lower()].rules = Rules(rules) if rules is not None else Rules()
             self._entities[name.lower()] = Topic(name, topic, subscriptions, loop)
         for name, hub in config.event_hubs.items():
             self._entities[name.lower()] = EventHub(name, hub)

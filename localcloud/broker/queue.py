@@ -19,6 +19,7 @@ from localcloud.broker.errors import (
 )
 from localcloud.broker.locks import Lock, Locks, now_ms
 from localcloud.broker.message import Message
+from localcloud.broker.rules import Rules
 from localcloud.broker.schedule import Schedule
 from localcloud.broker.stored import State, StoredMessage
 
@@ -39,6 +40,7 @@ class Queue:
         self.loop = loop
         self._dead_letter_source = dead_letter_source
         self.dead_letters: Queue | None = None
+        self.rules: Rules | None = None  # of a subscription
         if dead_letter_source is None:
             own = QueueSettings(lock_duration_s=settings.lock_duration_s)
             self.dead_letters = Queue(f"{name}/$DeadLetterQueue", own, loop, dead_letter_source=name)

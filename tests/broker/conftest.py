@@ -48,6 +48,30 @@ _CONFIG = "\n".join(
         RequiresDuplicateDetection = true
         [servicebus.topics.strict.Subscriptions.only]
         MaxDeliveryCount = 1
+        [servicebus.topics.orders.Subscriptions.large]
+        [[servicebus.topics.orders.Subscriptions.large.Rules]]
+        Name = "large"
+        Properties = { FilterType = "Sql", SqlFilter = { SqlExpression = "amount >= 100" } }
+        [servicebus.topics.orders.Subscriptions.labelled]
+        [[servicebus.topics.orders.Subscriptions.labelled.Rules]]
+        Name = "labelled"
+        [servicebus.topics.orders.Subscriptions.labelled.Rules.Properties]
+        FilterType = "Correlation"
+        CorrelationFilter = { Label = "express", Properties = { country = "FI" } }
+        [servicebus.topics.orders.Subscriptions.changed]
+        [[servicebus.topics.orders.Subscriptions.changed.Rules]]
+        Name = "taxed"
+        [servicebus.topics.orders.Subscriptions.changed.Rules.Properties]
+        FilterType = "Sql"
+        SqlFilter = { SqlExpression = "EXISTS(amount)" }
+        Action = { SqlExpression = "SET Amount = amount * 2; SET from = sys.Label REMOVE country" }
+        [[servicebus.topics.orders.Subscriptions.changed.Rules]]
+        Name = "plain"
+        Properties = { FilterType = "True" }
+        [servicebus.topics.orders.Subscriptions.none]
+        Rules = [{ Name = "none", Properties = { FilterType = "False" } }]
+        [servicebus.topics.ruled]
+        Subscriptions = ["managed"]
         [eventhubs.readable]
         PartitionCount = 2
         ConsumerGroups = ["second"]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 import localcloud
-from localcloud.broker.config import EventHubSettings, QueueSettings, TopicSettings, load, parse, parse_duration
+from localcloud.broker.config import EventHubSettings, QueueSettings, TopicSettings, load, parse
+from localcloud.broker.declared import parse_duration
 from localcloud.errors import Misconfigured
 
 
@@ -76,6 +77,11 @@ def test_entities_are_read_with_defaults() -> None:
     assert config.event_hubs == {"hub": EventHubSettings(4, ("g",)), "small": EventHubSettings(1)}
 
 
+def rules(declared: object) -> dict[str, Any]:
+    """A document with these rules for a subscription."""
+    return {"servicebus": {"topics": {"t": {"Subscriptions": {"s": {"Rules": declared}}}}}}
+
+
 @pytest.mark.parametrize(
     ("document", "reason"),
     [
@@ -96,6 +102,25 @@ def test_entities_are_read_with_defaults() -> None:
         (
             {"servicebus": {"topics": {"t": {"Subscriptions": {"s": {"RequiresDuplicateDetection": True}}}}}},
             "a property of the topic",
+        ),
+        (rules({}), r"s\.Rules must be a list"),
+        (rules([{"Name": "r"}]), r"Rules\[0\]\.Properties must be a table"),
+        (rules([{"Name": "r", "Properties": {"FilterType": "Xml"}}]), "FilterType must be Sql, Correlation"),
+        (
+            rules([{"Name": "r", "Properties": {"FilterType": "Sql", "SqlFilter": {"SqlExpression": "a ="}}}]),
+            r"SqlFilter\.SqlExpression: a property is expected, not the end, at character 4 of 'a ='",
+        ),
+        (
+            rules([{"Name": "r", "Properties": {"FilterType": "True", "Action": {"SqlExpression": "SET sys.To = 1"}}}]),
+            r"Action\.SqlExpression: only application properties can be changed",
+        ),
+        (
+            rules([{"Name": "r", "Properties": {"FilterType": "Correlation", "CorrelationFilter": {}}}]),
+            "names no property",
+        ),
+        (
+            rules([{"Name": name, "Properties": {"FilterType": "True"}} for name in ("r", "R")]),
+            "two rules have the same name",
         ),
         ({"eventhubs": {"h": {"PartitionCount": 0}}}, "whole number from 1"),
         ({"eventhubs": {"h": {"ConsumerGroups": "g"}}}, "must be a list"),
