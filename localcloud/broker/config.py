@@ -1,5 +1,6 @@
 """The entities that a file declares, as validated objects. Names are those of Microsoft's emulators' Config.json."""
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from localcloud.broker.declared import (
     refuse_unknown,
 )
 from localcloud.broker.declared_rules import parse_rules
+from localcloud.broker.emulator_config import translated
 from localcloud.broker.rules import Rule
 from localcloud.errors import Misconfigured
 
@@ -34,6 +36,8 @@ class QueueSettings:
     dead_letter_on_expiration: bool = False
     requires_session: bool = False
     duplicate_window_s: float | None = None
+    forward_to: str | None = None  # a queue or topic
+    forward_dead_letters_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +64,19 @@ class BrokerConfig:
 
 
 def load(path: Path) -> BrokerConfig:
-    """Reads `[servicebus]` and `[eventhubs]` of a TOML file; other sections are not the broker's.
+    """Reads `[servicebus]` and `[eventhubs]` of a TOML file, or the Config.json of Microsoft's Service Bus emulator.
 
-    Raises Misconfigured.
+    Other sections of the TOML file are not the broker's. Raises Misconfigured.
     """
+    is_json = path.suffix.lower() == ".json"
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_text(encoding="utf-8-sig")
+        document = json.loads(content) if is_json else tomllib.loads(content)
     except OSError as error:
         raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise Misconfigured(f"{path} is not valid TOML: {error}") from error
-    return parse(document)
+    except (ValueError, RecursionError) as error:
+        raise Misconfigured(f"{path} is not valid {'JSON' if is_json else 'TOML'}: {error}") from error
+    return parse(translated(document) if is_json else document)
 
 
 def parse(document: Mapping[str, Any]) -> BrokerConfig:
@@ -93,6 +99,7 @@ def parse(document: Mapping[str, Any]) -> BrokerConfig:
         },
     )
     refuse_same_names([*config.queues, *config.topics, *config.event_hubs])
+    _refuse_unknown_targets(config)
     return config
 
 
@@ -108,13 +115,15 @@ def _queue(value: Any, where: str, defaults: QueueSettings) -> QueueSettings:
             "RequiresSession",
             "RequiresDuplicateDetection",
             "DuplicateDetectionHistoryTimeWindow",
+            "ForwardTo",
+            "ForwardDeadLetteredMessagesTo",
         },
         where,
     )
     default_time_to_live_s = duration(table, "DefaultMessageTimeToLive", where, defaults.default_time_to_live_s)
     if default_time_to_live_s is not None and default_time_to_live_s > _ENDLESS_S:
         default_time_to_live_s = None
-    return replace(
+    settings = replace(
         defaults,
         lock_duration_s=duration(table, "LockDuration", where, defaults.lock_duration_s),
         max_delivery_count=count(table, "MaxDeliveryCount", where, defaults.max_delivery_count, 2000),
@@ -124,7 +133,32 @@ def _queue(value: Any, where: str, defaults: QueueSettings) -> QueueSettings:
         ),
         requires_session=flag(table, "RequiresSession", where, defaults.requires_session),
         duplicate_window_s=_duplicate_window(table, where, defaults.duplicate_window_s),
+        forward_to=_target(table, "ForwardTo", where, defaults.forward_to),
+        forward_dead_letters_to=_target(
+            table, "ForwardDeadLetteredMessagesTo", where, defaults.forward_dead_letters_to
+        ),
     )
+    if settings.forward_to is not None and settings.requires_session:
+        raise Misconfigured(f"{where}: ForwardTo does not go together with RequiresSession")
+    return settings
+
+
+def _target(table: Mapping[str, Any], key: str, where: str, default: str | None) -> str | None:
+    # Microsoft's file has empty texts where nothing is forwarded.
+    value = table.get(key, default)
+    return None if value in (None, "") else entity_name(value, f"{where}.{key}")
+
+
+def _refuse_unknown_targets(config: BrokerConfig) -> None:
+    sources = [(f"servicebus.queues.{name}", settings, name) for name, settings in config.queues.items()]
+    for topic_name, topic in config.topics.items():
+        where = f"servicebus.topics.{topic_name}.Subscriptions"
+        sources += [(f"{where}.{name}", settings, topic_name) for name, settings in topic.subscriptions.items()]
+    targets = {name.lower() for name in (*config.queues, *config.topics)}
+    for where, settings, own in sources:
+        for target in (settings.forward_to, settings.forward_dead_letters_to):
+            if target is not None and target.lower() not in targets - {own.lower()}:
+                raise Misconfigured(f"{where}: nothing can be forwarded to {target}, which is no other queue or topic")
 
 
 def _topic(value: Any, where: str, defaults: QueueSettings) -> TopicSettings:

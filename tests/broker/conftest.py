@@ -70,6 +70,28 @@ _CONFIG = "\n".join(
         Properties = { FilterType = "True" }
         [servicebus.topics.orders.Subscriptions.none]
         Rules = [{ Name = "none", Properties = { FilterType = "False" } }]
+        [servicebus.queues.collected]
+        [servicebus.queues.all-dead]
+        [servicebus.queues.forwarding]
+        ForwardTo = "collected"
+        [servicebus.queues.forwarding-dead]
+        ForwardDeadLetteredMessagesTo = "All-Dead"
+        [servicebus.queues.to-sessions]
+        ForwardTo = "sessions-only"
+        [servicebus.queues.sessions-only]
+        RequiresSession = true
+        [servicebus.topics.forwarded.Subscriptions.forwarding]
+        ForwardTo = "chain-1"
+        [servicebus.queues.chain-1]
+        ForwardTo = "chain-2"
+        [servicebus.queues.chain-2]
+        ForwardTo = "chain-topic"
+        [servicebus.topics.chain-topic.Subscriptions.forwarding]
+        ForwardTo = "chain-4"
+        [servicebus.topics.chain-topic.Subscriptions.kept]
+        [servicebus.queues.chain-4]
+        ForwardTo = "chain-5"
+        [servicebus.queues.chain-5]
         [servicebus.topics.ruled]
         Subscriptions = ["managed"]
         [eventhubs.readable]

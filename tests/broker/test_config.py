@@ -1,5 +1,6 @@
 """The declaration of entities."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ def test_entities_are_read_with_defaults() -> None:
                         "RequiresSession": True,
                         "RequiresDuplicateDetection": True,
                     },
+                    "empty": {"ForwardTo": "", "ForwardDeadLetteredMessagesTo": ""},
+                    "forwarding": {"ForwardTo": "Plain", "ForwardDeadLetteredMessagesTo": "listed"},
                     "endless": {"DefaultMessageTimeToLive": "P10675199DT2H48M5.4775807S"},
                 },
                 "topics": {
@@ -61,6 +64,8 @@ def test_entities_are_read_with_defaults() -> None:
     assert config.queues == {
         "plain": plain,
         "endless": plain,
+        "empty": plain,
+        "forwarding": replace(plain, forward_to="Plain", forward_dead_letters_to="listed"),
         "special": QueueSettings(
             lock_duration_s=5,
             max_delivery_count=5,
@@ -87,7 +92,7 @@ def rules(declared: object) -> dict[str, Any]:
     [
         ({"servicebus": {"queue": {}}}, "servicebus: unknown property queue"),
         ({"servicebus": {"queues": {"q": {"LockDuratoin": "PT1M"}}}}, r"queues\.q: unknown property LockDuratoin"),
-        ({"servicebus": {"queues": {"q": {"ForwardTo": "x"}}}}, "unknown property ForwardTo"),
+        ({"servicebus": {"queues": {"q": {"ForwardsTo": "x"}}}}, "unknown property ForwardsTo"),
         ({"servicebus": {"queues": {"q": {"LockDuration": 60}}}}, r"q\.LockDuration: "),
         ({"servicebus": {"queues": {"q": {"LockDuration": "1 min"}}}}, "'1 min' is no ISO 8601 duration"),
         ({"servicebus": {"queues": {"q": {"LockDuration": "PT0S"}}}}, "longer than nothing"),
@@ -102,6 +107,19 @@ def rules(declared: object) -> dict[str, Any]:
         (
             {"servicebus": {"topics": {"t": {"Subscriptions": {"s": {"RequiresDuplicateDetection": True}}}}}},
             "a property of the topic",
+        ),
+        ({"servicebus": {"queues": {"q": {"ForwardTo": "absent"}}}}, r"queues\.q: nothing can be forwarded to absent"),
+        (
+            {"servicebus": {"queues": {"q": {"ForwardDeadLetteredMessagesTo": "Q"}}}},
+            "forwarded to Q, which is no other",
+        ),
+        (
+            {"servicebus": {"topics": {"t": {"Subscriptions": {"s": {"ForwardTo": "t"}}}}}},
+            r"t\.Subscriptions\.s: nothing can be forwarded to t",
+        ),
+        (
+            {"servicebus": {"queues": {"q": {"ForwardTo": "r", "RequiresSession": True}, "r": {}}}},
+            "does not go together with RequiresSession",
         ),
         (rules({}), r"s\.Rules must be a list"),
         (rules([{"Name": "r"}]), r"Rules\[0\]\.Properties must be a table"),
