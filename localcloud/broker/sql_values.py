@@ -12,6 +12,8 @@ from typing import Any, Final
 Value = Any  # of an AMQP property
 Truth = bool | None
 
+# Of a text that is put together: the service's limit for a property. Without one, doubling could go on for ever.
+_MAX_CHARACTERS: Final = 32 << 10
 _INT64: Final = range(-(2**63), 2**63)
 _ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "=": operator.eq,
@@ -58,7 +60,7 @@ def calculate(symbol: str, left: Value, right: Value) -> Value:
     if kind is not _kind(right):
         return None
     if kind is str:
-        return left + right if symbol == "+" else None
+        return left + right if symbol == "+" and len(left) + len(right) <= _MAX_CHARACTERS else None
     if kind is not float:
         return None
     if isinstance(left, int) and isinstance(right, int):

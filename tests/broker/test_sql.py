@@ -153,6 +153,12 @@ def test_the_longest_expressions_are_evaluated() -> None:
     assert parse_action("SET a=" + "-" * 1000 + "1")(MESSAGE) == {"a": 1}
 
 
+def test_texts_do_not_grow_for_ever() -> None:
+    """What is longer than a property may be is unknown."""
+    assert parse_action("SET a = 'x'" + "SET a = a + a;" * 15)(MESSAGE) == {"a": "x" * 2**15}
+    assert parse_action("SET a = 'x'" + "SET a = a + a;" * 16)(MESSAGE) == {"a": None}
+
+
 _LEAVES = st.sampled_from([("1 = 1", True), ("1 = 2", False), ("absent = 1", None)])
 
 
