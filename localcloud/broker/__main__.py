@@ -23,7 +23,10 @@ def main() -> int:
     parser.add_argument("--address", default="127.0.0.1", help="where to listen (default %(default)s)")
     parser.add_argument("--port", type=int, default=5672, help="0 takes a free one (default %(default)s)")
     parser.add_argument(
-        "--config", type=Path, default=Path("localcloud/cloud.toml"), help="entities (default %(default)s)"
+        "--config",
+        type=Path,
+        default=Path("localcloud/cloud.toml"),
+        help="entities: TOML or an emulator's Config.json (default %(default)s)",
     )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="broker: %(levelname)s %(message)s")

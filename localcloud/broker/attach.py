@@ -166,6 +166,8 @@ class Attachment:
         self._accept(settled=True)
 
     def _attach_receiver(self, queue: Queue) -> None:
+        if queue.forward_to is not None:
+            raise AmqpError(NOT_ALLOWED, f"Nothing can be received from {self._path}: it forwards its messages.")
         settled = self._attach.send_settle_mode == SENDER_SETTLES
         if _SESSION_FILTER not in self._filters:
             if isinstance(queue, SessionQueue):

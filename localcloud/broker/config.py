@@ -1,18 +1,27 @@
 """The entities that a file declares, as validated objects. Names are those of Microsoft's emulators' Config.json."""
 
-import re
+import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from localcloud.broker.declared import (
+    as_table,
+    count,
+    duration,
+    entities,
+    entity_name,
+    flag,
+    refuse_same_names,
+    refuse_unknown,
+)
+from localcloud.broker.declared_rules import parse_rules
+from localcloud.broker.emulator_config import translated
+from localcloud.broker.rules import Rule
 from localcloud.errors import Misconfigured
 
-_DURATION = re.compile(
-    r"P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
-)
-_ENTITY_NAME = re.compile(r"[A-Za-z0-9](?:[\w.\-]{0,258}[A-Za-z0-9_])?")
 # Longer than any run of the broker: such a message does not expire.
 _ENDLESS_S = 10 * 365 * 86400.0
 
@@ -27,12 +36,16 @@ class QueueSettings:
     dead_letter_on_expiration: bool = False
     requires_session: bool = False
     duplicate_window_s: float | None = None
+    forward_to: str | None = None  # a queue or topic
+    forward_dead_letters_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TopicSettings:
     subscriptions: Mapping[str, QueueSettings]
     duplicate_window_s: float | None = None
+    # By subscription; one that is not here takes every message.
+    rules: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,54 +64,48 @@ class BrokerConfig:
 
 
 def load(path: Path) -> BrokerConfig:
-    """Reads `[servicebus]` and `[eventhubs]` of a TOML file; other sections are not the broker's.
+    """Reads `[servicebus]` and `[eventhubs]` of a TOML file, or the Config.json of Microsoft's Service Bus emulator.
 
-    Raises Misconfigured.
+    Other sections of the TOML file are not the broker's. Raises Misconfigured.
     """
+    is_json = path.suffix.lower() == ".json"
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_text(encoding="utf-8-sig")
+        document = json.loads(content) if is_json else tomllib.loads(content)
     except OSError as error:
         raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise Misconfigured(f"{path} is not valid TOML: {error}") from error
-    return parse(document)
+    except (ValueError, RecursionError) as error:
+        raise Misconfigured(f"{path} is not valid {'JSON' if is_json else 'TOML'}: {error}") from error
+    return parse(translated(document) if is_json else document)
 
 
 def parse(document: Mapping[str, Any]) -> BrokerConfig:
     """Raises Misconfigured that names the property at fault."""
-    service_bus = _table(document.get("servicebus", {}), "servicebus")
-    _refuse_unknown(service_bus, {"defaults", "queues", "topics"}, "servicebus")
+    service_bus = as_table(document.get("servicebus", {}), "servicebus")
+    refuse_unknown(service_bus, {"defaults", "queues", "topics"}, "servicebus")
     defaults = _queue(service_bus.get("defaults", {}), "servicebus.defaults", QueueSettings())
     config = BrokerConfig(
         queues={
             name: _queue(value, where, defaults)
-            for name, value, where in _entities(service_bus.get("queues", {}), "servicebus.queues")
+            for name, value, where in entities(service_bus.get("queues", {}), "servicebus.queues")
         },
         topics={
             name: _topic(value, where, defaults)
-            for name, value, where in _entities(service_bus.get("topics", {}), "servicebus.topics")
+            for name, value, where in entities(service_bus.get("topics", {}), "servicebus.topics")
         },
         event_hubs={
             name: _event_hub(value, where)
-            for name, value, where in _entities(document.get("eventhubs", {}), "eventhubs")
+            for name, value, where in entities(document.get("eventhubs", {}), "eventhubs")
         },
     )
-    _refuse_same_names([*config.queues, *config.topics, *config.event_hubs])
+    refuse_same_names([*config.queues, *config.topics, *config.event_hubs])
+    _refuse_unknown_targets(config)
     return config
 
 
-def parse_duration(text: str) -> float:
-    """Seconds of an ISO 8601 duration of days, hours, minutes and seconds. Raises ValueError."""
-    match = _DURATION.fullmatch(text)
-    if match is None or text.endswith(("P", "T")):
-        raise ValueError(f"{text!r} is no ISO 8601 duration such as PT30S or P14D")
-    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-
-
 def _queue(value: Any, where: str, defaults: QueueSettings) -> QueueSettings:
-    table = _table(value, where)
-    _refuse_unknown(
+    table = as_table(value, where)
+    refuse_unknown(
         table,
         {
             "LockDuration",
@@ -108,121 +115,98 @@ def _queue(value: Any, where: str, defaults: QueueSettings) -> QueueSettings:
             "RequiresSession",
             "RequiresDuplicateDetection",
             "DuplicateDetectionHistoryTimeWindow",
+            "ForwardTo",
+            "ForwardDeadLetteredMessagesTo",
         },
         where,
     )
-    default_time_to_live_s = _duration(table, "DefaultMessageTimeToLive", where, defaults.default_time_to_live_s)
+    default_time_to_live_s = duration(table, "DefaultMessageTimeToLive", where, defaults.default_time_to_live_s)
     if default_time_to_live_s is not None and default_time_to_live_s > _ENDLESS_S:
         default_time_to_live_s = None
-    return replace(
+    settings = replace(
         defaults,
-        lock_duration_s=_duration(table, "LockDuration", where, defaults.lock_duration_s),
-        max_delivery_count=_count(table, "MaxDeliveryCount", where, defaults.max_delivery_count, 2000),
+        lock_duration_s=duration(table, "LockDuration", where, defaults.lock_duration_s),
+        max_delivery_count=count(table, "MaxDeliveryCount", where, defaults.max_delivery_count, 2000),
         default_time_to_live_s=default_time_to_live_s,
-        dead_letter_on_expiration=_flag(
+        dead_letter_on_expiration=flag(
             table, "DeadLetteringOnMessageExpiration", where, defaults.dead_letter_on_expiration
         ),
-        requires_session=_flag(table, "RequiresSession", where, defaults.requires_session),
+        requires_session=flag(table, "RequiresSession", where, defaults.requires_session),
         duplicate_window_s=_duplicate_window(table, where, defaults.duplicate_window_s),
+        forward_to=_target(table, "ForwardTo", where, defaults.forward_to),
+        forward_dead_letters_to=_target(
+            table, "ForwardDeadLetteredMessagesTo", where, defaults.forward_dead_letters_to
+        ),
     )
+    if settings.forward_to is not None and settings.requires_session:
+        raise Misconfigured(f"{where}: ForwardTo does not go together with RequiresSession")
+    return settings
+
+
+def _target(table: Mapping[str, Any], key: str, where: str, default: str | None) -> str | None:
+    # Microsoft's file has empty texts where nothing is forwarded.
+    value = table.get(key, default)
+    return None if value in (None, "") else entity_name(value, f"{where}.{key}")
+
+
+def _refuse_unknown_targets(config: BrokerConfig) -> None:
+    sources = [(f"servicebus.queues.{name}", settings, name) for name, settings in config.queues.items()]
+    for topic_name, topic in config.topics.items():
+        where = f"servicebus.topics.{topic_name}.Subscriptions"
+        sources += [(f"{where}.{name}", settings, topic_name) for name, settings in topic.subscriptions.items()]
+    targets = {name.lower() for name in (*config.queues, *config.topics)}
+    for where, settings, own in sources:
+        for target in (settings.forward_to, settings.forward_dead_letters_to):
+            if target is not None and target.lower() not in targets - {own.lower()}:
+                raise Misconfigured(f"{where}: nothing can be forwarded to {target}, which is no other queue or topic")
 
 
 def _topic(value: Any, where: str, defaults: QueueSettings) -> TopicSettings:
-    table = _table(value, where)
+    table = as_table(value, where)
     known = {
         "Subscriptions",
         "DefaultMessageTimeToLive",
         "RequiresDuplicateDetection",
         "DuplicateDetectionHistoryTimeWindow",
     }
-    _refuse_unknown(table, known, where)
-    time_to_live_s = _duration(table, "DefaultMessageTimeToLive", where, defaults.default_time_to_live_s)
+    refuse_unknown(table, known, where)
+    time_to_live_s = duration(table, "DefaultMessageTimeToLive", where, defaults.default_time_to_live_s)
     inherited = replace(defaults, default_time_to_live_s=time_to_live_s, duplicate_window_s=None)
     declared = table.get("Subscriptions", [])
     if isinstance(declared, list):
-        declared = {_name(name, f"{where}.Subscriptions"): {} for name in declared}
+        declared = {entity_name(name, f"{where}.Subscriptions"): {} for name in declared}
     subscriptions = {
         name: _subscription(value, place, inherited)
-        for name, value, place in _entities(declared, f"{where}.Subscriptions")
+        for name, value, place in entities(declared, f"{where}.Subscriptions")
     }
-    _refuse_same_names(subscriptions)
-    return TopicSettings(subscriptions, _duplicate_window(table, where, defaults.duplicate_window_s))
+    refuse_same_names(subscriptions)
+    rules = {
+        name: parse_rules(value["Rules"], f"{place}.Rules")
+        for name, value, place in entities(declared, f"{where}.Subscriptions")
+        if "Rules" in value
+    }
+    return TopicSettings(subscriptions, _duplicate_window(table, where, defaults.duplicate_window_s), rules)
 
 
 def _subscription(value: Any, where: str, defaults: QueueSettings) -> QueueSettings:
-    settings = _queue(value, where, defaults)
+    table = as_table(value, where)
+    settings = _queue({key: value for key, value in table.items() if key != "Rules"}, where, defaults)
     if settings.duplicate_window_s is not None:
         raise Misconfigured(f"{where}: RequiresDuplicateDetection is a property of the topic")
     return settings
 
 
 def _event_hub(value: Any, where: str) -> EventHubSettings:
-    table = _table(value, where)
-    _refuse_unknown(table, {"PartitionCount", "ConsumerGroups"}, where)
+    table = as_table(value, where)
+    refuse_unknown(table, {"PartitionCount", "ConsumerGroups"}, where)
     groups = table.get("ConsumerGroups", [])
     if not isinstance(groups, list):
         raise Misconfigured(f"{where}.ConsumerGroups must be a list of names")
-    names = tuple(_name(group, f"{where}.ConsumerGroups") for group in groups)
-    return EventHubSettings(_count(table, "PartitionCount", where, 1, 1024), names)
+    names = tuple(entity_name(group, f"{where}.ConsumerGroups") for group in groups)
+    return EventHubSettings(count(table, "PartitionCount", where, 1, 1024), names)
 
 
 def _duplicate_window(table: Mapping[str, Any], where: str, default_s: float | None) -> float | None:
     # Ten minutes is the service's window where only the switch is given.
-    window_s = _duration(table, "DuplicateDetectionHistoryTimeWindow", where, default_s or 600.0)
-    return window_s if _flag(table, "RequiresDuplicateDetection", where, default_s is not None) else None
-
-
-def _entities(value: Any, where: str) -> list[tuple[str, Any, str]]:
-    return [(_name(name, where), entity, f"{where}.{name}") for name, entity in _table(value, where).items()]
-
-
-def _name(value: Any, where: str) -> str:
-    if not isinstance(value, str) or (value != "$Default" and not _ENTITY_NAME.fullmatch(value)):
-        raise Misconfigured(f"{where}: {value!r} cannot be a name")
-    return value
-
-
-def _table(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise Misconfigured(f"{where} must be a table")
-    return value
-
-
-def _refuse_unknown(table: Mapping[str, Any], known: set[str], where: str) -> None:
-    unknown = sorted(set(table) - known)
-    if unknown:
-        raise Misconfigured(f"{where}: unknown property {unknown[0]}; known are {', '.join(sorted(known))}")
-
-
-def _refuse_same_names(names: Any) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name.lower() in seen:
-            raise Misconfigured(f"two entities are called {name}: they share one port and must differ")
-        seen.add(name.lower())
-
-
-def _duration(table: Mapping[str, Any], key: str, where: str, default: Any) -> Any:
-    if key not in table:
-        return default
-    try:
-        seconds = parse_duration(table[key])
-    except (ValueError, TypeError) as error:
-        raise Misconfigured(f"{where}.{key}: {error}") from error
-    if seconds <= 0:
-        raise Misconfigured(f"{where}.{key} must be longer than nothing")
-    return seconds
-
-
-def _count(table: Mapping[str, Any], key: str, where: str, default: int, maximum: int) -> int:
-    value = table.get(key, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= maximum:
-        raise Misconfigured(f"{where}.{key} must be a whole number from 1 to {maximum}")
-    return value
-
-
-def _flag(table: Mapping[str, Any], key: str, where: str, default: bool) -> bool:
-    value = table.get(key, default)
-    if not isinstance(value, bool):
-        raise Misconfigured(f"{where}.{key} must be true or false")
-    return value
+    window_s = duration(table, "DuplicateDetectionHistoryTimeWindow", where, default_s or 600.0)
+    return window_s if flag(table, "RequiresDuplicateDetection", where, default_s is not None) else None

@@ -4,7 +4,6 @@ Operations and their fields: "AMQP 1.0 in Azure Service Bus: request-response-ba
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
 from uuid import UUID
 
 from localcloud.broker.amqp_types import Array, Int, Symbol, Timestamp
@@ -17,18 +16,17 @@ from localcloud.broker.errors import (
     NOT_IMPLEMENTED,
     AmqpError,
 )
+from localcloud.broker.fields import Body, all_of, field
 from localcloud.broker.message import DELIVERY_ANNOTATIONS, parse_message
 from localcloud.broker.message_sessions import SessionQueue
 from localcloud.broker.performatives import RECEIVER_SETTLES_SECOND, text
 from localcloud.broker.queue import Queue
 from localcloud.broker.requests import Request, Response, StatusNames
+from localcloud.broker.rule_operations import FOR_RULES
 from localcloud.broker.topic import Topic
 
 _VENDOR = "com.microsoft:"
 _NO_CONTENT = Response(204, "No content")
-
-T = TypeVar("T")
-Body = dict[str, Any]
 
 _OUTCOMES = {
     "completed": Outcome.COMPLETED,
@@ -54,25 +52,13 @@ class EntityNode:
             return _FOR_PRODUCERS[name](self._entity, body)
         if name in _FOR_CONSUMERS and isinstance(self._entity, Queue):
             return _FOR_CONSUMERS[name](self._entity, body)
+        if name in FOR_RULES and isinstance(self._entity, Queue) and self._entity.rules is not None:
+            return FOR_RULES[name](self._entity.rules, body)
         if name in _FOR_SESSIONS:
             if not isinstance(self._entity, SessionQueue):
                 raise AmqpError(NOT_ALLOWED, f"The entity {self._entity.name} has no sessions.")
             return _FOR_SESSIONS[name](self._entity, body)
         raise AmqpError(NOT_IMPLEMENTED, f"The operation {name} is not supported on {self._entity.name}.")
-
-
-def _field(body: Body, key: str, kind: type[T]) -> T:
-    value = body.get(key)
-    if not isinstance(value, kind):
-        raise AmqpError(ARGUMENT_ERROR, f"'{key}' is missing or of the wrong type.")
-    return value
-
-
-def _all(body: Body, key: str, kind: type[T]) -> list[T]:
-    values = _field(body, key, list)
-    if not all(isinstance(value, kind) for value in values):
-        raise AmqpError(ARGUMENT_ERROR, f"'{key}' holds values of the wrong type.")
-    return values
 
 
 def _session_id(body: Body) -> str | None:
@@ -81,16 +67,16 @@ def _session_id(body: Body) -> str | None:
 
 def _tokens(body: Body) -> list[bytes]:
     # A lock token is a GUID in .NET's byte order.
-    return [token.bytes_le for token in _all(body, "lock-tokens", UUID)]
+    return [token.bytes_le for token in all_of(body, "lock-tokens", UUID)]
 
 
 def _schedule(entity: Queue | Topic, body: Body) -> Response:
-    messages = [parse_message(_field(entry, "message", bytes)) for entry in _all(body, "messages", dict)]
+    messages = [parse_message(field(entry, "message", bytes)) for entry in all_of(body, "messages", dict)]
     return Response(200, "OK", {"sequence-numbers": Array(entity.put(messages))})
 
 
 def _cancel_scheduled(entity: Queue | Topic, body: Body) -> Response:
-    entity.cancel_scheduled(_all(body, "sequence-numbers", int))
+    entity.cancel_scheduled(all_of(body, "sequence-numbers", int))
     return Response(200, "OK")
 
 
@@ -100,7 +86,7 @@ def _renew_lock(queue: Queue, body: Body) -> Response:
 
 def _peek(queue: Queue, body: Body) -> Response:
     messages = queue.peek(
-        _field(body, "from-sequence-number", int), _field(body, "message-count", int), _session_id(body)
+        field(body, "from-sequence-number", int), field(body, "message-count", int), _session_id(body)
     )
     if not messages:
         return _NO_CONTENT
@@ -110,7 +96,7 @@ def _peek(queue: Queue, body: Body) -> Response:
 def _receive_deferred(queue: Queue, body: Body) -> Response:
     settled = body.get("receiver-settle-mode") != RECEIVER_SETTLES_SECOND
     found = []
-    for token, lock, message in queue.receive_deferred(_all(body, "sequence-numbers", int), settled=settled):
+    for token, lock, message in queue.receive_deferred(all_of(body, "sequence-numbers", int), settled=settled):
         guid = UUID(bytes_le=token)
         annotations = described(DELIVERY_ANNOTATIONS, encode({Symbol("x-opt-lock-token"): guid}))
         encoded = message.encoded(lock.until_ms if lock else None, annotations if lock else b"")
@@ -150,7 +136,7 @@ def _set_state(queue: SessionQueue, body: Body) -> Response:
 
 
 def _list_sessions(queue: SessionQueue, body: Body) -> Response:
-    skip, top = _field(body, "skip", int), _field(body, "top", int)
+    skip, top = field(body, "skip", int), field(body, "top", int)
     ids = queue.session_ids()[skip : skip + top]
     if not ids:
         return _NO_CONTENT

@@ -160,6 +160,7 @@ class Message:
     session_id: str | None
     time_to_live_ms: int | None
     scheduled_ms: int | None  # since 1970
+    hops: int = 0  # from entity to entity, by forwarding
 
     @property
     def size_bytes(self) -> int:
@@ -174,10 +175,15 @@ class Message:
             properties = properties.without(key).plus(encode(key) + encode(value), 1)
         return replace(
             self,
+            annotations=self.annotations.without(DEAD_LETTER_SOURCE),
             application_properties=properties.section(APPLICATION_PROPERTIES),
             time_to_live_ms=None,
             scheduled_ms=None,
         )
+
+    def annotated(self, key: str, value: object) -> "Message":
+        """The same message with one more annotation of the service."""
+        return replace(self, annotations=self.annotations.without(key).plus(annotation(key, value), 1))
 
     def encoded(self, added: RawMap, delivery_count: int, delivery_annotations: bytes = b"") -> bytes:
         """The message with the service's annotations and count of earlier deliveries."""

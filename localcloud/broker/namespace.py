@@ -9,6 +9,7 @@ from localcloud.broker.event_hub import EventHub
 from localcloud.broker.message_sessions import SessionQueue
 from localcloud.broker.partition import Partition
 from localcloud.broker.queue import Queue
+from localcloud.broker.rules import Rules
 from localcloud.broker.topic import Topic
 
 
@@ -38,9 +39,16 @@ class Namespace:
                 subscription.lower(): _queue(f"{name}/Subscriptions/{subscription}", settings, loop)
                 for subscription, settings in topic.subscriptions.items()
             }
+            for subscription in topic.subscriptions:
+                rules = topic.rules.get(subscription)
+                subscriptions[subscription.lower()].rules = Rules(rules) if rules is not None else Rules()
             self._entities[name.lower()] = Topic(name, topic, subscriptions, loop)
         for name, hub in config.event_hubs.items():
             self._entities[name.lower()] = EventHub(name, hub)
+        for entity in list(self._entities.values()):
+            for queue in _queues(entity):
+                queue.forward_to = self._target(queue.settings.forward_to)
+                queue.forward_dead_letters_to = self._target(queue.settings.forward_dead_letters_to)
 
     def find(self, path: str) -> Entity:
         """The entity at a path, in any case of letters. Raises AmqpError."""
@@ -70,6 +78,11 @@ class Namespace:
             raise AmqpError(NOT_FOUND, f"The messaging entity '{name}' is no event hub.")
         return hub
 
+    def _target(self, name: str | None) -> Queue | Topic | None:
+        target = None if name is None else self._entities[name.lower()]
+        assert not isinstance(target, EventHub)  # the configuration was checked
+        return target
+
     def close(self) -> None:
         """Stops all timers."""
         for entity in self._entities.values():
@@ -79,6 +92,12 @@ class Namespace:
 
 def _queue(name: str, settings: QueueSettings, loop: asyncio.AbstractEventLoop) -> Queue:
     return (SessionQueue if settings.requires_session else Queue)(name, settings, loop)
+
+
+def _queues(entity: Queue | Topic | EventHub) -> list[Queue]:
+    if isinstance(entity, Topic):
+        return list(entity.subscriptions.values())
+    return [entity] if isinstance(entity, Queue) else []
 
 
 def _dead_letters(entity: object) -> Queue | None:

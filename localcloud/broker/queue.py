@@ -17,8 +17,10 @@ from localcloud.broker.errors import (
     RESOURCE_LIMIT_EXCEEDED,
     AmqpError,
 )
+from localcloud.broker.forwarding import Target, forward
 from localcloud.broker.locks import Lock, Locks, now_ms
-from localcloud.broker.message import Message
+from localcloud.broker.message import DEAD_LETTER_SOURCE, Message
+from localcloud.broker.rules import Rules
 from localcloud.broker.schedule import Schedule
 from localcloud.broker.stored import State, StoredMessage
 
@@ -39,6 +41,9 @@ class Queue:
         self.loop = loop
         self._dead_letter_source = dead_letter_source
         self.dead_letters: Queue | None = None
+        self.rules: Rules | None = None  # of a subscription
+        self.forward_to: Target | None = None
+        self.forward_dead_letters_to: Target | None = None
         if dead_letter_source is None:
             own = QueueSettings(lock_duration_s=settings.lock_duration_s)
             self.dead_letters = Queue(f"{name}/$DeadLetterQueue", own, loop, dead_letter_source=name)
@@ -67,6 +72,8 @@ class Queue:
 
     def enqueue(self, content: Message) -> int:
         """Takes a message at once, however full the queue is: to refuse it would lose it."""
+        if self.forward_to is not None:
+            return self._forward(content, self.forward_to)
         message = self._store(content, State.AVAILABLE)
         self._limit_life(message)
         self._make_available(message)
@@ -89,6 +96,13 @@ class Queue:
         message = self._store(content, State.SCHEDULED)
         self._schedule.add(message.sequence_number, content.scheduled_ms, lambda: self._come_due(message))
         return message.sequence_number
+
+    def _forward(self, content: Message, target: Target) -> int:
+        self._last_sequence_number += 1
+        reasons = forward(content, target)
+        if reasons is not None:
+            self._bury(content.dead_lettered(reasons))
+        return self._last_sequence_number
 
     def _come_due(self, message: StoredMessage) -> None:
         self._remove(message)
@@ -241,8 +255,13 @@ class Queue:
 
     def _dead_letter(self, message: StoredMessage, reasons: dict[str, str]) -> None:
         self._remove(message)
-        # A message that is dead-lettered again stays where it is, at the end.
-        (self.dead_letters or self).enqueue(message.content.dead_lettered(reasons))
+        self._bury(message.content.dead_lettered(reasons))
+
+    def _bury(self, dead: Message) -> None:
+        target = self.forward_dead_letters_to
+        if target is None or forward(dead.annotated(DEAD_LETTER_SOURCE, self.name), target) is not None:
+            # A message that is dead-lettered again stays where it is, at the end.
+            (self.dead_letters or self).enqueue(dead)
 
     def _limit_life(self, message: StoredMessage) -> None:
         limits_s = []

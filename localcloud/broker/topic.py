@@ -1,4 +1,4 @@
-"""A Service Bus topic: every subscription gets a copy of every message."""
+"""A Service Bus topic: every subscription gets what its rules take of every message."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -62,4 +62,6 @@ class Topic:
 
     def _fan_out(self, message: Message) -> None:
         for subscription in self.subscriptions.values():
-            subscription.enqueue(message)
+            copies = [message] if subscription.rules is None else subscription.rules.copies(message)
+            for copy in copies:
+                subscription.enqueue(copy)

@@ -48,6 +48,52 @@ _CONFIG = "\n".join(
         RequiresDuplicateDetection = true
         [servicebus.topics.strict.Subscriptions.only]
         MaxDeliveryCount = 1
+        [servicebus.topics.orders.Subscriptions.large]
+        [[servicebus.topics.orders.Subscriptions.large.Rules]]
+        Name = "large"
+        Properties = { FilterType = "Sql", SqlFilter = { SqlExpression = "amount >= 100" } }
+        [servicebus.topics.orders.Subscriptions.labelled]
+        [[servicebus.topics.orders.Subscriptions.labelled.Rules]]
+        Name = "labelled"
+        [servicebus.topics.orders.Subscriptions.labelled.Rules.Properties]
+        FilterType = "Correlation"
+        CorrelationFilter = { Label = "express", Properties = { country = "FI" } }
+        [servicebus.topics.orders.Subscriptions.changed]
+        [[servicebus.topics.orders.Subscriptions.changed.Rules]]
+        Name = "taxed"
+        [servicebus.topics.orders.Subscriptions.changed.Rules.Properties]
+        FilterType = "Sql"
+        SqlFilter = { SqlExpression = "EXISTS(amount)" }
+        Action = { SqlExpression = "SET Amount = amount * 2; SET from = sys.Label REMOVE country" }
+        [[servicebus.topics.orders.Subscriptions.changed.Rules]]
+        Name = "plain"
+        Properties = { FilterType = "True" }
+        [servicebus.topics.orders.Subscriptions.none]
+        Rules = [{ Name = "none", Properties = { FilterType = "False" } }]
+        [servicebus.queues.collected]
+        [servicebus.queues.all-dead]
+        [servicebus.queues.forwarding]
+        ForwardTo = "collected"
+        [servicebus.queues.forwarding-dead]
+        ForwardDeadLetteredMessagesTo = "All-Dead"
+        [servicebus.queues.to-sessions]
+        ForwardTo = "sessions-only"
+        [servicebus.queues.sessions-only]
+        RequiresSession = true
+        [servicebus.topics.forwarded.Subscriptions.forwarding]
+        ForwardTo = "chain-1"
+        [servicebus.queues.chain-1]
+        ForwardTo = "chain-2"
+        [servicebus.queues.chain-2]
+        ForwardTo = "chain-topic"
+        [servicebus.topics.chain-topic.Subscriptions.forwarding]
+        ForwardTo = "chain-4"
+        [servicebus.topics.chain-topic.Subscriptions.kept]
+        [servicebus.queues.chain-4]
+        ForwardTo = "chain-5"
+        [servicebus.queues.chain-5]
+        [servicebus.topics.ruled]
+        Subscriptions = ["managed"]
         [eventhubs.readable]
         PartitionCount = 2
         ConsumerGroups = ["second"]

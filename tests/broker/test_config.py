@@ -1,12 +1,14 @@
 """The declaration of entities."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import localcloud
-from localcloud.broker.config import EventHubSettings, QueueSettings, TopicSettings, load, parse, parse_duration
+from localcloud.broker.config import EventHubSettings, QueueSettings, TopicSettings, load, parse
+from localcloud.broker.declared import parse_duration
 from localcloud.errors import Misconfigured
 
 
@@ -41,6 +43,8 @@ def test_entities_are_read_with_defaults() -> None:
                         "RequiresSession": True,
                         "RequiresDuplicateDetection": True,
                     },
+                    "empty": {"ForwardTo": "", "ForwardDeadLetteredMessagesTo": ""},
+                    "forwarding": {"ForwardTo": "Plain", "ForwardDeadLetteredMessagesTo": "listed"},
                     "endless": {"DefaultMessageTimeToLive": "P10675199DT2H48M5.4775807S"},
                 },
                 "topics": {
@@ -60,6 +64,8 @@ def test_entities_are_read_with_defaults() -> None:
     assert config.queues == {
         "plain": plain,
         "endless": plain,
+        "empty": plain,
+        "forwarding": replace(plain, forward_to="Plain", forward_dead_letters_to="listed"),
         "special": QueueSettings(
             lock_duration_s=5,
             max_delivery_count=5,
@@ -76,12 +82,17 @@ def test_entities_are_read_with_defaults() -> None:
     assert config.event_hubs == {"hub": EventHubSettings(4, ("g",)), "small": EventHubSettings(1)}
 
 
+def rules(declared: object) -> dict[str, Any]:
+    """A document with these rules for a subscription."""
+    return {"servicebus": {"topics": {"t": {"Subscriptions": {"s": {"Rules": declared}}}}}}
+
+
 @pytest.mark.parametrize(
     ("document", "reason"),
     [
         ({"servicebus": {"queue": {}}}, "servicebus: unknown property queue"),
         ({"servicebus": {"queues": {"q": {"LockDuratoin": "PT1M"}}}}, r"queues\.q: unknown property LockDuratoin"),
-        ({"servicebus": {"queues": {"q": {"ForwardTo": "x"}}}}, "unknown property ForwardTo"),
+        ({"servicebus": {"queues": {"q": {"ForwardsTo": "x"}}}}, "unknown property ForwardsTo"),
         ({"servicebus": {"queues": {"q": {"LockDuration": 60}}}}, r"q\.LockDuration: "),
         ({"servicebus": {"queues": {"q": {"LockDuration": "1 min"}}}}, "'1 min' is no ISO 8601 duration"),
         ({"servicebus": {"queues": {"q": {"LockDuration": "PT0S"}}}}, "longer than nothing"),
@@ -96,6 +107,38 @@ def test_entities_are_read_with_defaults() -> None:
         (
             {"servicebus": {"topics": {"t": {"Subscriptions": {"s": {"RequiresDuplicateDetection": True}}}}}},
             "a property of the topic",
+        ),
+        ({"servicebus": {"queues": {"q": {"ForwardTo": "absent"}}}}, r"queues\.q: nothing can be forwarded to absent"),
+        (
+            {"servicebus": {"queues": {"q": {"ForwardDeadLetteredMessagesTo": "Q"}}}},
+            "forwarded to Q, which is no other",
+        ),
+        (
+            {"servicebus": {"topics": {"t": {"Subscriptions": {"s": {"ForwardTo": "t"}}}}}},
+            r"t\.Subscriptions\.s: nothing can be forwarded to t",
+        ),
+        (
+            {"servicebus": {"queues": {"q": {"ForwardTo": "r", "RequiresSession": True}, "r": {}}}},
+            "does not go together with RequiresSession",
+        ),
+        (rules({}), r"s\.Rules must be a list"),
+        (rules([{"Name": "r"}]), r"Rules\[0\]\.Properties must be a table"),
+        (rules([{"Name": "r", "Properties": {"FilterType": "Xml"}}]), "FilterType must be Sql, Correlation"),
+        (
+            rules([{"Name": "r", "Properties": {"FilterType": "Sql", "SqlFilter": {"SqlExpression": "a ="}}}]),
+            r"SqlFilter\.SqlExpression: a property is expected, not the end, at character 4 of 'a ='",
+        ),
+        (
+            rules([{"Name": "r", "Properties": {"FilterType": "True", "Action": {"SqlExpression": "SET sys.To = 1"}}}]),
+            r"Action\.SqlExpression: only application properties can be changed",
+        ),
+        (
+            rules([{"Name": "r", "Properties": {"FilterType": "Correlation", "CorrelationFilter": {}}}]),
+            "names no property",
+        ),
+        (
+            rules([{"Name": name, "Properties": {"FilterType": "True"}} for name in ("r", "R")]),
+            "two rules have the same name",
         ),
         ({"eventhubs": {"h": {"PartitionCount": 0}}}, "whole number from 1"),
         ({"eventhubs": {"h": {"ConsumerGroups": "g"}}}, "must be a list"),

@@ -17,6 +17,7 @@ async def refusals(client: ServiceBusClient, handlers: Handlers) -> dict[str, Ba
         "unknown queue, receive": client.get_queue_receiver("nowhere"),
         "unknown subscription": client.get_subscription_receiver("news", "nowhere"),
         "topic itself": client.get_queue_receiver("news"),
+        "forwarding queue": client.get_queue_receiver("forwarding"),
         "sessions without one": client.get_queue_receiver("sessions"),
         "session without sessions": client.get_queue_receiver("wire", session_id="s"),
     }
@@ -38,6 +39,7 @@ async def test_an_entity_that_is_not_declared_is_not_found(
     ("attempt", "reason"),
     [
         ("topic itself", "Nothing can be received"),
+        ("forwarding queue", "it forwards its messages"),
         ("sessions without one", "requires sessions"),
         ("session without sessions", "has no sessions"),
     ],

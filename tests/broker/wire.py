@@ -190,6 +190,13 @@ async def put(client: WireClient, handle: int, *bodies: bytes) -> None:
 
 async def ask(client: WireClient, node: str, properties: dict[str, Any], body: object) -> dict[str, Any]:
     """The application properties of the response to a request."""
+    return (await ask_for_body(client, node, properties, body))[0]
+
+
+async def ask_for_body(
+    client: WireClient, node: str, properties: dict[str, Any], body: object
+) -> tuple[dict[str, Any], Any]:
+    """The application properties and the body of the response to a request."""
     await client.consume(8, node, credit=10, reply_to="answers")
     await client.produce(9, node)
     request = b"".join(
@@ -202,8 +209,7 @@ async def ask(client: WireClient, node: str, properties: dict[str, Any], body: o
     client.send(transfer_body(9, 0), request)
     payload = (await client.expect(TRANSFER)).payload
     found = {section.code: decode(payload, section.value)[0] for section in sections(payload)}
-    response: dict[str, Any] = found[APPLICATION_PROPERTIES]
-    return response
+    return found[APPLICATION_PROPERTIES], found[VALUE]
 
 
 async def drain_queue(client: WireClient, handle: int, deliveries: int) -> None:

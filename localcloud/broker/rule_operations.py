@@ -1,0 +1,105 @@
+"""Operations on the rules of a subscription, as its `$management` node is asked for them.
+
+Source: "AMQP 1.0 in Azure Service Bus: request-response-based operations", rule operations.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from localcloud.broker.amqp_types import Described, ULong
+from localcloud.broker.errors import ARGUMENT_ERROR, AmqpError
+from localcloud.broker.fields import Body, field
+from localcloud.broker.requests import Response
+from localcloud.broker.rules import ConstantFilter, CorrelationFilter, Filter, Rule, Rules, SqlAction, SqlFilter
+from localcloud.broker.sql_tokens import SqlError
+
+# In the documented order, which is that of the list on the wire, and by the names of the SQL.
+CORRELATION_FIELDS: Final = {
+    "correlation-id": "correlationid",
+    "message-id": "messageid",
+    "to": "to",
+    "reply-to": "replyto",
+    "label": "label",
+    "session-id": "sessionid",
+    "reply-to-session-id": "replytosessionid",
+    "content-type": "contenttype",
+}
+_RULE_DESCRIPTION, _EMPTY_ACTION, _SQL_ACTION = 0x13700000004, 0x13700000005, 0x13700000006
+# Filters have a digit less: so the documentation says, and so the SDKs have it.
+_SQL, _TRUE, _FALSE, _CORRELATION = 0x1370000006, 0x1370000007, 0x1370000008, 0x1370000009
+
+
+def _add(rules: Rules, body: Body) -> Response:
+    name, description = field(body, "rule-name", str), field(body, "rule-description", dict)
+    if not name:
+        raise AmqpError(ARGUMENT_ERROR, "'rule-name' is empty.")
+    try:
+        action = description.get("sql-rule-action")
+        rule = Rule(
+            name,
+            _filter(description),
+            SqlAction(field(action, "expression", str)) if isinstance(action, dict) else None,
+        )
+    except SqlError as error:
+        raise AmqpError(ARGUMENT_ERROR, f"The rule '{name}' is not valid: {error}.") from error
+    rules.add(rule)
+    return Response(200, "OK")
+
+
+def _remove(rules: Rules, body: Body) -> Response:
+    rules.remove(field(body, "rule-name", str))
+    return Response(200, "OK")
+
+
+def _enumerate(rules: Rules, body: Body) -> Response:
+    skip, top = field(body, "skip", int), field(body, "top", int)
+    if skip < 0 or top < 0:
+        raise AmqpError(ARGUMENT_ERROR, "'skip' and 'top' are not negative.")
+    page = list(rules)[skip : skip + top]
+    if not page:
+        return Response(204, "No content")
+    return Response(200, "OK", {"rules": [{"rule-description": _described(rule)} for rule in page]})
+
+
+def _filter(description: Body) -> Filter:
+    sql, correlation = description.get("sql-filter"), description.get("correlation-filter")
+    if isinstance(sql, dict) and correlation is None:
+        return SqlFilter(field(sql, "expression", str))
+    if not isinstance(correlation, dict) or sql is not None:
+        raise AmqpError(ARGUMENT_ERROR, "A rule has either a 'sql-filter' or a 'correlation-filter'.")
+    system = {
+        name: field(correlation, key, str)
+        for key, name in CORRELATION_FIELDS.items()
+        if correlation.get(key) is not None
+    }
+    user = {} if correlation.get("properties") is None else field(correlation, "properties", dict)
+    if not system and not user:
+        raise AmqpError(ARGUMENT_ERROR, "A 'correlation-filter' names at least one property.")
+    return CorrelationFilter(system, {str(name): value for name, value in user.items()})
+
+
+def _described(rule: Rule) -> Described:
+    action = Described(ULong(_EMPTY_ACTION), [])
+    if rule.action is not None:
+        action = Described(ULong(_SQL_ACTION), [rule.action.sql])
+    return Described(ULong(_RULE_DESCRIPTION), [_described_filter(rule.filter), action, rule.name])
+
+
+def _described_filter(rule_filter: Filter) -> Described:
+    match rule_filter:
+        case SqlFilter():
+            return Described(ULong(_SQL), [rule_filter.sql])
+        case CorrelationFilter():
+            fields: list[Any] = [rule_filter.system.get(name) for name in CORRELATION_FIELDS.values()]
+            return Described(ULong(_CORRELATION), [*fields, dict(rule_filter.user)])
+        case ConstantFilter(result=True):
+            return Described(ULong(_TRUE), [])
+        case _:
+            return Described(ULong(_FALSE), [])
+
+
+FOR_RULES: Final[dict[str, Callable[[Rules, Body], Response]]] = {
+    "add-rule": _add,
+    "remove-rule": _remove,
+    "enumerate-rules": _enumerate,
+}

@@ -1,0 +1,116 @@
+"""Rules of a subscription: which messages of its topic it takes, and how they are changed on the way.
+
+A subscription takes one copy of a message that matches any of its rules without an action, and one changed copy for
+each rule with an action that matches. Source: "Topic filters and actions" of Azure Service Bus.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Protocol
+
+from localcloud.broker.errors import ENTITY_ALREADY_EXISTS, NOT_FOUND, AmqpError
+from localcloud.broker.message import Message
+from localcloud.broker.message_properties import changed, properties_of
+from localcloud.broker.sql_action import parse_action
+from localcloud.broker.sql_expression import Properties, parse_condition
+from localcloud.broker.sql_values import Value, compare
+
+DEFAULT_RULE_NAME: Final = "$Default"
+_RULE_NAME: Final = "RuleName"  # a copy that an action changed says so
+
+
+class Filter(Protocol):
+    def matches(self, properties: Properties) -> bool: ...
+
+
+@dataclass(frozen=True)
+class ConstantFilter:
+    """The true and the false filter."""
+
+    result: bool
+
+    def matches(self, properties: Properties) -> bool:
+        del properties
+        return self.result
+
+
+class SqlFilter:
+    def __init__(self, sql: str) -> None:
+        """Raises SqlError."""
+        self.sql = sql
+        self._condition = parse_condition(sql)
+
+    def matches(self, properties: Properties) -> bool:
+        return self._condition(properties) is True
+
+
+class SqlAction:
+    def __init__(self, sql: str) -> None:
+        """Raises SqlError."""
+        self.sql = sql
+        self._action = parse_action(sql)
+
+    def changed(self, message: Message, properties: Properties, rule_name: str) -> Message:
+        return changed(message, {**self._action(properties), _RULE_NAME: rule_name})
+
+
+@dataclass(frozen=True)
+class CorrelationFilter:
+    """Equality of some properties, all of them: `system` by the names of the SQL, `user` as they are spelled."""
+
+    system: Mapping[str, str]
+    user: Mapping[str, Value]
+
+    @cached_property
+    def _user_by_key(self) -> Mapping[str, Value]:
+        return {name.lower(): value for name, value in self.user.items()}
+
+    def matches(self, properties: Properties) -> bool:
+        return _all_equal(self.system, properties.system) and _all_equal(self._user_by_key, properties.user)
+
+
+def _all_equal(wanted: Mapping[str, Value], found: Mapping[str, Value]) -> bool:
+    return all(compare("=", found.get(key), value) is True for key, value in wanted.items())
+
+
+@dataclass(frozen=True)
+class Rule:
+    name: str
+    filter: Filter
+    action: SqlAction | None = None
+
+
+DEFAULT_RULE: Final = Rule(DEFAULT_RULE_NAME, ConstantFilter(result=True))
+
+
+class Rules:
+    """The rules of one subscription, by name, in the order of their creation."""
+
+    def __init__(self, rules: tuple[Rule, ...] = (DEFAULT_RULE,)) -> None:
+        self._rules = {rule.name.lower(): rule for rule in rules}
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self._rules.values())
+
+    def add(self, rule: Rule) -> None:
+        """Raises AmqpError if there is one of that name."""
+        if rule.name.lower() in self._rules:
+            raise AmqpError(ENTITY_ALREADY_EXISTS, f"The rule '{rule.name}' exists already.")
+        self._rules[rule.name.lower()] = rule
+
+    def remove(self, name: str) -> None:
+        """Raises AmqpError if there is none of that name."""
+        if self._rules.pop(name.lower(), None) is None:
+            raise AmqpError(NOT_FOUND, f"The rule '{name}' could not be found.")
+
+    def copies(self, message: Message) -> list[Message]:
+        """What the subscription gets of a message."""
+        if all(rule is DEFAULT_RULE for rule in self):
+            return [message] * len(self._rules)
+        properties = properties_of(message)
+        matching = [rule for rule in self if rule.filter.matches(properties)]
+        plain = [message] if any(rule.action is None for rule in matching) else []
+        return plain + [
+            rule.action.changed(message, properties, rule.name) for rule in matching if rule.action is not None
+        ]
