@@ -9,7 +9,7 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from localcloud.errors import Misconfigured, Unavailable
 from localcloud.host.admin import Admin
-from localcloud.host.app import EVENT_HUB, HTTP, SERVICE_BUS, IndexedFunction, load_app
+from localcloud.host.app import EVENT_HUB, HTTP, SERVICE_BUS, STORAGE_QUEUE, IndexedFunction, load_app
 from localcloud.host.event_hubs import CHECKPOINT_CONTAINER, EventHubListener
 from localcloud.host.host_json import load_host_json
 from localcloud.host.http_server import HttpServer
@@ -17,10 +17,10 @@ from localcloud.host.invoker import Invoker
 from localcloud.host.logs import logger
 from localcloud.host.retrying_invoker import RetryingInvoker
 from localcloud.host.service_bus import ServiceBusListener
-from localcloud.host.settings import AppSettings
+from localcloud.host.settings import STORAGE_SETTING, AppSettings
+from localcloud.host.storage_queues import StorageQueueListener
 from localcloud.host.timers import STATUS_CONTAINER, StatusStore, TimerListener
 
-STORAGE_SETTING = "AzureWebJobsStorage"
 _HOST_ID_SETTING = "AzureFunctionsWebHost__hostid"
 _GRACE_S = 10.0
 _START_RETRY_S = 1.0
@@ -63,6 +63,8 @@ class Host:
                 return EventHubListener(function, self._retrying, self.options.event_hubs, self._settings, storage)
             if function.trigger.type == SERVICE_BUS:
                 return ServiceBusListener(function, self._invoker, self.options.service_bus, self._settings)
+            if function.trigger.type == STORAGE_QUEUE:
+                return StorageQueueListener(function, self._invoker, self.options.queues, self._settings)
             host_id = self._settings.get(_HOST_ID_SETTING) or "local"
             store = StatusStore(self._storage.get_container_client(STATUS_CONTAINER), host_id)
             return TimerListener(function, self._retrying, self._settings, store)

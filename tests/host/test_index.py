@@ -58,6 +58,7 @@ EVENTS = '@app.event_hub_message_trigger(arg_name="e", event_hub_name="%Hub%", c
 QUEUE = '@app.service_bus_queue_trigger(arg_name="m", queue_name="q", connection="C", {more})\ndef f(m): ...'
 TIMER = '@app.timer_trigger(arg_name="t", schedule="{schedule}")\n{retry}def f(t): ...'
 ROUTE = '@app.route(route="{route}")\ndef f(req: func.HttpRequest) -> str: ...'
+ERRANDS = '@app.queue_trigger(arg_name="m", queue_name="{queue}", connection="")\ndef f(m): ...'
 BLOB = '@app.blob_trigger(arg_name="b", path="x", connection="C")\ndef f(b): ...'
 RETRY = '@app.retry(strategy="fixed_delay", max_retry_count="{count}", delay_interval="{delay}")\n'
 
@@ -76,6 +77,8 @@ RETRY = '@app.retry(strategy="fixed_delay", max_retry_count="{count}", delay_int
         (ROUTE.format(route="Runtime"), "starts with runtime, which is reserved"),
         (ROUTE.format(route="x/{id:regex(a)}"), "does not know this form of route"),
         (ROUTE.format(route="x/{id:float}"), "does not know the route constraint float"),
+        (ERRANDS.format(queue="Bad_Name"), "'bad_name' is no name for a storage queue"),
+        (ERRANDS.format(queue="%Absent%"), "the app setting Absent is absent"),
         (BLOB, "blobTrigger"),
     ],
 )
