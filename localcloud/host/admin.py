@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from localcloud.clock import utc_now
-from localcloud.host.app import EVENT_HUB, HTTP, STORAGE_QUEUE, TIMER, IndexedFunction
+from localcloud.host.app import BLOB, EVENT_HUB, HTTP, STORAGE_QUEUE, TIMER, IndexedFunction
 from localcloud.host.decoding import (
     Event,
     Message,
@@ -69,6 +69,8 @@ class Admin:
         function = self._functions.get(request.match_info["name"])
         if function is None:
             return web.Response(status=404, text="there is no function of this name")
+        if function.trigger.type == BLOB:
+            return web.Response(status=400, text="write a blob to fire this function")
         # A form on some web page can send anything but JSON without asking first.
         if request.body_exists and request.content_type != "application/json":
             return web.Response(status=415, text="the body must be application/json")

@@ -1,14 +1,16 @@
 """Payload and metadata of the storage triggers, shaped as the real extensions shape them.
 
-Source: QueueTriggerBinding of the WebJobs extension.
+Sources: QueueTriggerBinding and BlobTriggerBinding of the WebJobs extensions.
 """
 
 import base64
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
-from localcloud.host.datums import iso_offset, json_datum, present, string_datum
+from localcloud.host.datums import iso_offset, json_datum, plain, present, string_datum
 from localcloud.host.decoding import TriggerInput, single_payload
 
 # .NET reads base64 with blanks in between.
@@ -52,3 +54,33 @@ def stored_message(message: StoredMessage, *, binary: bool) -> TriggerInput:
         "PopReceipt": string_datum(message.pop_receipt),
     }
     return single_payload(message.body, present(metadata), None, binary=binary)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """One blob: `properties` are .NET's BlobProperties, `values` what the trigger's path takes from its name."""
+
+    content: bytes
+    container: str
+    name: str
+    url: str
+    properties: Mapping[str, Any]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+def stored_blob(blob: StoredBlob, *, binary: bool) -> TriggerInput:
+    """A blob trigger's input. Raises `UnicodeDecodeError` for content that should be text and is not UTF-8."""
+    if not binary:
+        blob.content.decode()
+    built_in = {
+        "BlobTrigger": string_datum(f"{blob.container}/{blob.name}"),
+        "Uri": json_datum(blob.url),
+        "Properties": json_datum(plain(blob.properties)),
+        "Metadata": json_datum(dict(blob.metadata)),
+    }
+    # A name in the path's braces beats a built-in one, whatever its case.
+    taken = {name.lower() for name in blob.values}
+    metadata = {name: datum for name, datum in built_in.items() if name.lower() not in taken}
+    metadata |= {name: string_datum(value) for name, value in blob.values.items()}
+    return single_payload(blob.content, metadata, None, binary=binary)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.storage.queue import QueueMessage
@@ -100,6 +101,15 @@ async def test_a_body_that_should_be_text_and_is_not_fails_as_the_function_would
     seen = [each["seen"]["id"] for each in bench.observer.observations if each["function"] == "stored_message"]
     assert message_id not in seen
     await until_empty(queue)
+
+
+async def test_a_message_can_be_put_in_by_hand(
+    bench: Bench, host: Child, browser: aiohttp.ClientSession, url: str
+) -> None:
+    async with browser.post(f"{url}/admin/functions/stored_message", json={"input": "by hand"}) as answer:
+        assert answer.status == 202
+    (each,) = await bench.observer.wait("stored_message", where=lambda each: each["seen"]["body"] == "by hand")
+    assert each["seen"]["dequeue_count"] == 0  # it never lay in a queue
 
 
 async def test_a_stop_lets_a_message_be_finished_and_deleted(bench: Bench, host: Child) -> None:

@@ -8,6 +8,7 @@ from typing import List  # noqa: UP035 - the worker does not know list[...]
 import azure.functions as func
 from observed import (  # type: ignore[import-not-found]  # found in the app root, as deployed
     observe,
+    seen_in_blob,
     seen_in_context,
     seen_in_event,
     seen_in_message,
@@ -120,6 +121,15 @@ async def stored_message(message: func.QueueMessage, context: func.Context) -> N
 )
 def stored_parcel(message: func.QueueMessage, context: func.Context) -> None:
     observe("stored_parcel", seen_in_stored_message(message), seen_in_context(context))
+
+
+@app.blob_trigger(arg_name="blob", path="drops/{car}/{name}.csv", connection="AzureWebJobsStorage")
+def dropped_blob(blob: func.InputStream, context: func.Context) -> None:
+    """Fails for a blob that says so."""
+    seen = seen_in_blob(blob)
+    observe("dropped_blob", seen, seen_in_context(context))
+    if seen["body"] == "fail":
+        raise ValueError("asked to fail")
 
 
 @app.timer_trigger(arg_name="timer", schedule="%Every%")
