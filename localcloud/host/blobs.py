@@ -25,7 +25,7 @@ from localcloud.host.blob_receipts import BlobReceipts
 from localcloud.host.host_json import QueueOptions
 from localcloud.host.invoker import InvocationFailed, Invoker
 from localcloud.host.logs import current_function, logger
-from localcloud.host.message_pump import MessagePump, UndecodableMessage, create_queue, queue_service
+from localcloud.host.message_pump import SOON_GIVEN_UP, MessagePump, UndecodableMessage, create_queue, queue_service
 from localcloud.host.settings import STORAGE_SETTING, AppSettings
 from localcloud.host.storage_decoding import StoredBlob, stored_blob
 
@@ -47,7 +47,7 @@ class BlobWatch:
         self.function_id = f"Host.Functions.{function.name}"
         self.path = BlobPath(settings.resolve(properties["path"]))
         self.service = BlobServiceClient.from_connection_string(
-            settings.connection(properties.get("connection") or STORAGE_SETTING)
+            settings.connection(properties.get("connection") or STORAGE_SETTING), **SOON_GIVEN_UP
         )
         self._listed: dict[str, str | None] = {}
         self._handed_on: dict[str, str | None] = {}
@@ -90,6 +90,7 @@ class BlobListener:
         self._service = queue_service(storage)
         self._queue: QueueClient = self._service.get_queue_client(f"azure-webjobs-blobtrigger-{host_id}".lower())
         self._pump = MessagePump(self._queue, self._service.get_queue_client(POISON_QUEUE), self._invoke, options)
+        self._interrupted: set[str] = set()
         self._scanning: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
 
@@ -103,21 +104,31 @@ class BlobListener:
         """Finds nothing more, lets functions that run finish, at most for `grace_s` seconds."""
         self._stopping.set()
         if self._scanning is not None:
-            await self._scanning
+            _, late = await asyncio.wait((self._scanning,), timeout=grace_s)
+            for task in late:  # what it was about to hand on is found again after the next start
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         await self._pump.stop(grace_s)
         await asyncio.gather(self._service.close(), *(watch.service.close() for watch in self._watches.values()))
 
     async def _scan(self) -> None:
         while not self._stopping.is_set():
             for watch in self._watches.values():
-                current_function.set(watch.function.name)
-                try:
-                    for name in await watch.new_blobs():
-                        await self._hand_on(watch, name)
-                except AzureError as error:
-                    logger.warning("scanning %s failed: %s: %s", watch.path.container, type(error).__name__, error)
+                await self._scan_one(watch)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._interval_s)
+
+    async def _scan_one(self, watch: BlobWatch) -> None:
+        current_function.set(watch.function.name)
+        try:
+            for name in await watch.new_blobs():
+                await self._hand_on(watch, name)
+        except AzureError as error:
+            if watch.function_id not in self._interrupted:  # said once, not at every scan
+                logger.warning("scanning %s is interrupted: %s: %s", watch.path.container, type(error).__name__, error)
+            self._interrupted.add(watch.function_id)
+        else:
+            self._interrupted.discard(watch.function_id)
 
     async def _hand_on(self, watch: BlobWatch, name: str) -> None:
         container = watch.path.container

@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.storage.queue import QueueMessage
@@ -18,6 +19,9 @@ from localcloud.host.polling import PollingDelay
 
 LEASE = timedelta(minutes=10)
 """For how long a received message is hidden from others; it is hidden anew while its function runs."""
+
+SOON_GIVEN_UP: dict[str, Any] = {"retry_total": 1, "initial_backoff": 1, "random_jitter_range": 1}
+"""Options for storage clients: whoever polls tries again by itself, and a stop must not wait for long."""
 
 _POISON_SUFFIX = "-poison"
 _QUEUE_NAME = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
@@ -173,8 +177,8 @@ class MessagePump:
 
 
 def queue_service(connection: str) -> QueueServiceClient:
-    """A client that gives up soon: a pump tries again by itself, and a stop must not wait for long."""
-    return QueueServiceClient.from_connection_string(connection, retry_total=1, initial_backoff=1)
+    """A client for a pump."""
+    return QueueServiceClient.from_connection_string(connection, **SOON_GIVEN_UP)
 
 
 def is_queue_name(name: str) -> bool:
