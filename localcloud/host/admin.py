@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from localcloud.clock import utc_now
-from localcloud.host.app import EVENT_HUB, HTTP, TIMER, IndexedFunction
+from localcloud.host.app import BLOB, EVENT_HUB, HTTP, STORAGE_QUEUE, TIMER, IndexedFunction
 from localcloud.host.decoding import (
     Event,
     Message,
@@ -25,6 +25,7 @@ from localcloud.host.decoding import (
 )
 from localcloud.host.http_server import HttpServer
 from localcloud.host.invoker import InvocationFailed, Invoker
+from localcloud.host.storage_decoding import StoredMessage, stored_message
 
 _NOWHERE = Partition("", "", "", "")
 
@@ -68,6 +69,8 @@ class Admin:
         function = self._functions.get(request.match_info["name"])
         if function is None:
             return web.Response(status=404, text="there is no function of this name")
+        if function.trigger.type == BLOB:
+            return web.Response(status=400, text="write a blob to fire this function")
         # A form on some web page can send anything but JSON without asking first.
         if request.body_exists and request.content_type != "application/json":
             return web.Response(status=415, text="the body must be application/json")
@@ -101,6 +104,8 @@ def input_by_hand(function: IndexedFunction, text: str) -> TriggerInput:
         if trigger.is_batch:
             return event_batch([event], _NOWHERE, binary=trigger.is_binary, checkpointing=False)
         return single_event(event, _NOWHERE, binary=trigger.is_binary, checkpointing=False)
+    if trigger.type == STORAGE_QUEUE:
+        return stored_message(StoredMessage(body, "", 0, now, now, ""), binary=trigger.is_binary)
     message = Message(body, "", 0, 1, now, datetime.max.replace(tzinfo=UTC), "")
     if trigger.is_batch:
         return message_batch([message], binary=trigger.is_binary)

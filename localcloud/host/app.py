@@ -22,7 +22,8 @@ from localcloud.host.retries import RetryPolicy, parse_retry_policy
 
 SCRIPT = "function_app.py"
 EVENT_HUB, SERVICE_BUS, TIMER, HTTP = "eventHubTrigger", "serviceBusTrigger", "timerTrigger", "httpTrigger"
-_TRIGGERS = (EVENT_HUB, SERVICE_BUS, TIMER, HTTP)
+STORAGE_QUEUE, BLOB = "queueTrigger", "blobTrigger"
+_TRIGGERS = (EVENT_HUB, SERVICE_BUS, STORAGE_QUEUE, BLOB, TIMER, HTTP)
 _RETURN = "$return"
 _RESERVED_ROUTES = ("admin", "runtime")
 

@@ -120,7 +120,7 @@ def single_event(event: Event, partition: Partition, *, binary: bool, checkpoint
             "SystemProperties": json_datum(_system_properties(event)),
         }
     )
-    return _single(event.body, metadata, common_trace_parent([event.properties]), binary=binary)
+    return single_payload(event.body, metadata, common_trace_parent([event.properties]), binary=binary)
 
 
 def _partition_metadata(partition: Partition, *, checkpointing: bool) -> dict[str, Datum]:
@@ -214,7 +214,7 @@ def single_message(message: Message, *, binary: bool) -> TriggerInput:
             "PartitionKey": optional_string(message.partition_key),
         }
     )
-    return _single(message.body, metadata, common_trace_parent([message.application_properties]), binary=binary)
+    return single_payload(message.body, metadata, common_trace_parent([message.application_properties]), binary=binary)
 
 
 def timer_info(*, past_due: bool, status: Mapping[str, str] | None) -> TriggerInput:
@@ -265,7 +265,8 @@ def common_trace_parent(properties: Any) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def _single(body: bytes, metadata: Metadata, trace_parent: str | None, *, binary: bool) -> TriggerInput:
+def single_payload(body: bytes, metadata: Metadata, trace_parent: str | None, *, binary: bool) -> TriggerInput:
+    """The input of a trigger that hands over one body, as bytes or as text."""
     if binary:
         return TriggerInput(bytes_datum(body), metadata, trace_parent)
     text = _text(body)

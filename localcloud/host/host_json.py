@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.errors import Misconfigured
+from localcloud.host.polling import SHORTEST_POLLING_INTERVAL
 
 _TIME_SPAN = re.compile(r"(-)?(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?")
 # Facts about the file and about where extensions come from; there is nothing to honour.
 _DESCRIPTIVE = ("version", "extensionBundle")
+_LARGEST_QUEUE_BATCH = 32  # more is refused by the service
 
 
 def parse_time_span(text: str) -> timedelta:
@@ -52,12 +54,30 @@ class ServiceBusOptions:
     max_auto_lock_renewal: timedelta = timedelta(minutes=5)
 
 
+def _default_new_batch_threshold(batch_size: int) -> int:
+    return batch_size // 2 * (cpu_count() or 1)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOptions:
+    """`extensions.queues`; defaults are those of extension bundle 4 on a developer's machine."""
+
+    batch_size: int = 16
+    new_batch_threshold: int = field(default_factory=lambda: _default_new_batch_threshold(16))
+    max_polling_interval: timedelta = timedelta(seconds=2)
+    visibility_timeout: timedelta = timedelta()
+    """For how long a message is hidden after a failure."""
+    max_dequeue_count: int = 5
+    is_base64: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class HostOptions:
     route_prefix: str = "api"
     function_timeout: timedelta | None = timedelta(minutes=30)
     event_hubs: EventHubOptions = field(default_factory=EventHubOptions)
     service_bus: ServiceBusOptions = field(default_factory=ServiceBusOptions)
+    queues: QueueOptions = field(default_factory=QueueOptions)
     ignored: tuple[str, ...] = ()
     """Paths of the settings that this host does not honour."""
 
@@ -139,6 +159,30 @@ def _service_bus_options(document: _Document) -> ServiceBusOptions:
     )
 
 
+def _queue_options(document: _Document) -> QueueOptions:
+    section = "extensions.queues"
+    defaults = QueueOptions()
+    batch_size = document.take_positive(f"{section}.batchSize", defaults.batch_size)
+    if batch_size > _LARGEST_QUEUE_BATCH:
+        raise Misconfigured(f"host.json: {section}.batchSize must be at most {_LARGEST_QUEUE_BATCH}, not {batch_size}")
+    longest = document.take_time_span(f"{section}.maxPollingInterval", defaults.max_polling_interval)
+    if longest < SHORTEST_POLLING_INTERVAL:
+        raise Misconfigured(f"host.json: {section}.maxPollingInterval must be at least 100 ms, not {longest}")
+    encoding = document.take(f"{section}.messageEncoding", str, "base64").lower()
+    if encoding not in ("base64", "none"):
+        raise Misconfigured(f"host.json: {section}.messageEncoding must be base64 or none")
+    return QueueOptions(
+        batch_size=batch_size,
+        new_batch_threshold=document.take_positive(
+            f"{section}.newBatchThreshold", _default_new_batch_threshold(batch_size), minimum=0
+        ),
+        max_polling_interval=longest,
+        visibility_timeout=document.take_time_span(f"{section}.visibilityTimeout", defaults.visibility_timeout),
+        max_dequeue_count=document.take_positive(f"{section}.maxDequeueCount", defaults.max_dequeue_count),
+        is_base64=encoding == "base64",
+    )
+
+
 def parse_host_json(content: Mapping[str, Any]) -> HostOptions:
     """The options in a parsed host.json. Raises `Misconfigured` and names the setting at fault."""
     document = _Document(content)
@@ -149,6 +193,7 @@ def parse_host_json(content: Mapping[str, Any]) -> HostOptions:
         function_timeout=_function_timeout(document),
         event_hubs=_event_hub_options(document),
         service_bus=_service_bus_options(document),
+        queues=_queue_options(document),
         ignored=document.rest(),
     )
 

@@ -1,6 +1,8 @@
 """The host: everything that one function app needs, from its settings to its listeners."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -9,7 +11,9 @@ from azure.storage.blob.aio import BlobServiceClient
 
 from localcloud.errors import Misconfigured, Unavailable
 from localcloud.host.admin import Admin
-from localcloud.host.app import EVENT_HUB, HTTP, SERVICE_BUS, IndexedFunction, load_app
+from localcloud.host.app import BLOB, EVENT_HUB, HTTP, SERVICE_BUS, STORAGE_QUEUE, IndexedFunction, load_app
+from localcloud.host.blob_receipts import BlobReceipts
+from localcloud.host.blobs import BlobListener, BlobWatch
 from localcloud.host.event_hubs import CHECKPOINT_CONTAINER, EventHubListener
 from localcloud.host.host_json import load_host_json
 from localcloud.host.http_server import HttpServer
@@ -17,10 +21,10 @@ from localcloud.host.invoker import Invoker
 from localcloud.host.logs import logger
 from localcloud.host.retrying_invoker import RetryingInvoker
 from localcloud.host.service_bus import ServiceBusListener
-from localcloud.host.settings import AppSettings
+from localcloud.host.settings import STORAGE_SETTING, AppSettings
+from localcloud.host.storage_queues import StorageQueueListener
 from localcloud.host.timers import STATUS_CONTAINER, StatusStore, TimerListener
 
-STORAGE_SETTING = "AzureWebJobsStorage"
 _HOST_ID_SETTING = "AzureFunctionsWebHost__hostid"
 _GRACE_S = 10.0
 _START_RETRY_S = 1.0
@@ -50,24 +54,37 @@ class Host:
         self._admin.add_to(self._server)
         connection = settings.connection(STORAGE_SETTING)
         self._storage = BlobServiceClient.from_connection_string(connection)
-        triggered = (function for function in self.functions if function.trigger.type != HTTP)
-        self._listeners = [self._listener(function, connection) for function in triggered]
+        triggered = (function for function in self.functions if function.trigger.type not in (HTTP, BLOB))
+        self._listeners: list[Listener] = [self._listener(function, connection) for function in triggered]
+        if watches := [self._blob_watch(function) for function in self.functions if function.trigger.type == BLOB]:
+            self._listeners.append(self._blob_listener(watches, connection))
 
     @property
     def function_key(self) -> str:
         return self._server.function_key
 
     def _listener(self, function: IndexedFunction, storage: str) -> Listener:
-        try:
+        with _loading(function):
             if function.trigger.type == EVENT_HUB:
                 return EventHubListener(function, self._retrying, self.options.event_hubs, self._settings, storage)
             if function.trigger.type == SERVICE_BUS:
                 return ServiceBusListener(function, self._invoker, self.options.service_bus, self._settings)
-            host_id = self._settings.get(_HOST_ID_SETTING) or "local"
-            store = StatusStore(self._storage.get_container_client(STATUS_CONTAINER), host_id)
+            if function.trigger.type == STORAGE_QUEUE:
+                return StorageQueueListener(function, self._invoker, self.options.queues, self._settings)
+            store = StatusStore(self._storage.get_container_client(STATUS_CONTAINER), self._host_id)
             return TimerListener(function, self._retrying, self._settings, store)
-        except (Misconfigured, ValueError) as error:  # ValueError: the SDKs' word for a bad connection string
-            raise Misconfigured(f"cannot load the {function.name} function: {error}") from error
+
+    def _blob_watch(self, function: IndexedFunction) -> BlobWatch:
+        with _loading(function):
+            return BlobWatch(function, self._settings)
+
+    def _blob_listener(self, watches: list[BlobWatch], storage: str) -> BlobListener:
+        receipts = BlobReceipts(self._storage.get_container_client(STATUS_CONTAINER), self._host_id)
+        return BlobListener(watches, self._invoker, self.options.queues, storage, receipts, self._host_id)
+
+    @property
+    def _host_id(self) -> str:
+        return self._settings.get(_HOST_ID_SETTING) or "local"
 
     async def serve(self, address: str, port: int) -> int:
         """The port on which HTTP is served from now on. Raises `OSError` if it is taken."""
@@ -115,3 +132,11 @@ class Host:
         )
         await self._storage.close()
         self._invoker.close()
+
+
+@contextmanager
+def _loading(function: IndexedFunction) -> Iterator[None]:
+    try:
+        yield
+    except (Misconfigured, ValueError) as error:  # ValueError: the SDKs' word for a bad connection string
+        raise Misconfigured(f"cannot load the {function.name} function: {error}") from error

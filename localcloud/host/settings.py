@@ -8,6 +8,9 @@ from pathlib import Path
 
 from localcloud.errors import Misconfigured
 
+STORAGE_SETTING = "AzureWebJobsStorage"
+"""The connection string of the host's own storage, which storage triggers use too unless they name another."""
+
 _REFERENCE = re.compile(r"%([^%]+)%")
 
 

@@ -14,6 +14,7 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubProducerClient
 from azure.servicebus import ServiceBusMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
+from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from localcloud.layout import Layout
 from localcloud.processes import Child, child_environment, python_module
@@ -39,6 +40,7 @@ class Bench:
     _clients: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def __post_init__(self) -> None:
+        self._queues = QueueServiceClient.from_connection_string(self.layout.storage_connection)
         self._bus = ServiceBusClient.from_connection_string(self.layout.amqp_connection)
 
     async def start_broker(self) -> None:
@@ -56,6 +58,7 @@ class Bench:
             Events=self.layout.amqp_connection,
             Bus=self.layout.amqp_connection,
             ManyHub="many",
+            Errands="errands",
             OBSERVED=str(self.observed_at),
             **{"Every": "0 0 3 1 1 *", "AzureFunctionsWebHost__hostid": "bench"} | settings,
         )
@@ -98,6 +101,10 @@ class Bench:
             self._clients.push_async_callback(sender.close)
         await sender.send_messages(list(messages))
 
+    def storage_queue(self, name: str) -> QueueClient:
+        """A queue whose messages the test encodes itself."""
+        return self._queues.get_queue_client(name)
+
     @asynccontextmanager
     async def receiver(self, queue: str, *, dead_letters: bool = False) -> AsyncIterator[ServiceBusReceiver]:
         """A receiver beside the host's."""
@@ -107,6 +114,7 @@ class Bench:
 
     async def close_clients(self) -> None:
         await self._clients.aclose()
+        await self._queues.close()
         await self._bus.close()
 
     async def close(self) -> None:

@@ -1,6 +1,6 @@
 """Raw payloads for each trigger of the test app, fed to the local host and to Microsoft's worker alike."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from localcloud.host.decoding import (
     Event,
@@ -15,6 +15,7 @@ from localcloud.host.decoding import (
     single_message,
     timer_info,
 )
+from localcloud.host.storage_decoding import StoredBlob, StoredMessage, stored_blob, stored_message
 
 TRACE_PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 MOMENT = datetime(2024, 5, 1, 10, 0, 0, 123_000, tzinfo=UTC)
@@ -66,6 +67,16 @@ def message(body: bytes, number: int) -> Message:
     )
 
 
+def errand(body: bytes) -> StoredMessage:
+    return StoredMessage(body, "e-1", 2, MOMENT, MOMENT + timedelta(minutes=10), "receipt", MOMENT + timedelta(days=7))
+
+
+def drop(content: bytes, **metadata: str) -> StoredBlob:
+    properties = {"LastModified": MOMENT, "ContentLength": len(content), "BlobType": 0, "Metadata": metadata}
+    url = "http://127.0.0.1:10000/devstoreaccount1/drops/car-7/trip.csv"
+    return StoredBlob(content, "drops", "car-7/trip.csv", url, properties, metadata, {"car": "car-7", "name": "trip"})
+
+
 REQUEST = Request(
     method="POST",
     url="http://localhost:7071/api/things/7?tag=a&tag=b",
@@ -101,6 +112,13 @@ INPUTS: list[tuple[str, TriggerInput]] = [
     ("queue_message", single_message(message(b"few", 1), binary=True)),
     ("topic_message", single_message(message('{"MessageId": "other", "ä": "ö"}'.encode(), 2), binary=False)),
     ("queue_batch", message_batch([message(b"few", 1), message(b"all", 2), message(b"few", 3)], binary=True)),
+    ("stored_message", stored_message(errand("größe".encode()), binary=False)),
+    ("stored_message", stored_message(errand(b'{"Id": "other", "dequeuecount": 9, "x": {"y": 1}}'), binary=False)),
+    ("stored_parcel", stored_message(errand(b"\xff\x00"), binary=True)),
+    ("stored_parcel", stored_message(StoredMessage(b"", "e-2", 1, MOMENT, MOMENT, "receipt"), binary=True)),
+    ("dropped_blob", stored_blob(drop(b"\xff\x00", origin="größe"), binary=True)),
+    ("dropped_blob", stored_blob(drop(b""), binary=True)),
+    ("dropped_blob", stored_blob(drop("ä".encode()), binary=False)),
     ("tick", timer_info(past_due=True, status=STATUS)),
     ("tick", timer_info(past_due=False, status=None)),
     ("thing", http_request(REQUEST)),

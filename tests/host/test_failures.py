@@ -147,6 +147,7 @@ async def test_a_taken_port_is_named_with_the_option_to_change_it(bench: Bench, 
         Events=bench.layout.amqp_connection,
         Bus=bench.layout.amqp_connection,
         ManyHub="many",
+        Errands="errands",
         Every="0 0 3 1 1 *",
     )
     process = await asyncio.create_subprocess_exec(

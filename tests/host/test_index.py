@@ -58,7 +58,9 @@ EVENTS = '@app.event_hub_message_trigger(arg_name="e", event_hub_name="%Hub%", c
 QUEUE = '@app.service_bus_queue_trigger(arg_name="m", queue_name="q", connection="C", {more})\ndef f(m): ...'
 TIMER = '@app.timer_trigger(arg_name="t", schedule="{schedule}")\n{retry}def f(t): ...'
 ROUTE = '@app.route(route="{route}")\ndef f(req: func.HttpRequest) -> str: ...'
-BLOB = '@app.blob_trigger(arg_name="b", path="x", connection="C")\ndef f(b): ...'
+ERRANDS = '@app.queue_trigger(arg_name="m", queue_name="{queue}", connection="")\ndef f(m): ...'
+BLOB = '@app.blob_trigger(arg_name="b", path="{path}", connection="", {more})\ndef f(b): ...'
+OTHER = '@app.cosmos_db_trigger(arg_name="d", container_name="c", database_name="d", connection="C")\ndef f(d): ...'
 RETRY = '@app.retry(strategy="fixed_delay", max_retry_count="{count}", delay_interval="{delay}")\n'
 
 
@@ -76,7 +78,14 @@ RETRY = '@app.retry(strategy="fixed_delay", max_retry_count="{count}", delay_int
         (ROUTE.format(route="Runtime"), "starts with runtime, which is reserved"),
         (ROUTE.format(route="x/{id:regex(a)}"), "does not know this form of route"),
         (ROUTE.format(route="x/{id:float}"), "does not know the route constraint float"),
-        (BLOB, "blobTrigger"),
+        (ERRANDS.format(queue="Bad_Name"), "'bad_name' is no name for a storage queue"),
+        (ERRANDS.format(queue="%Absent%"), "the app setting Absent is absent"),
+        (BLOB.format(path="x/", more=""), "no path of the form container/blob"),
+        (BLOB.format(path="{x}/y", more=""), "braces in its container"),
+        (BLOB.format(path="x/{a}-{a}", more=""), "'a' in 'x/{a}-{a}' must be an identifier that occurs once"),
+        (BLOB.format(path="x/{a", more=""), "the braces in 'x/{a' do not match"),
+        (BLOB.format(path="x/y", more="source=func.BlobSource.EVENT_GRID"), "has no Event Grid"),
+        (OTHER, "cosmosDBTrigger"),
     ],
 )
 def test_what_the_host_cannot_serve_is_named(tmp_path: Path, function: str, reason: str) -> None:

@@ -2,12 +2,13 @@
 
 import json
 from datetime import timedelta
+from os import cpu_count
 from pathlib import Path
 
 import pytest
 
 from localcloud.errors import Misconfigured
-from localcloud.host.host_json import HostOptions, parse_host_json, parse_time_span
+from localcloud.host.host_json import HostOptions, QueueOptions, parse_host_json, parse_time_span
 from localcloud.host.settings import AppSettings
 
 
@@ -81,6 +82,7 @@ def test_host_json_is_honoured_and_the_rest_is_listed() -> None:
                 "http": {"routePrefix": "/v1/", "maxConcurrentRequests": 5},
                 "eventHubs": {"maxEventBatchSize": 256, "prefetchCount": 512, "batchCheckpointFrequency": 2},
                 "serviceBus": {"maxConcurrentCalls": 3, "maxAutoLockRenewalDuration": "00:10:00"},
+                "queues": {"batchSize": 8, "maxPollingInterval": "00:00:05", "messageEncoding": "None"},
             },
         }
     )
@@ -90,6 +92,12 @@ def test_host_json_is_honoured_and_the_rest_is_listed() -> None:
     assert options.event_hubs.batch_checkpoint_frequency == 2
     assert options.service_bus.max_concurrent_calls == 3
     assert options.service_bus.max_auto_lock_renewal == timedelta(minutes=10)
+    assert options.queues == QueueOptions(
+        batch_size=8,
+        new_batch_threshold=4 * (cpu_count() or 1),
+        max_polling_interval=timedelta(seconds=5),
+        is_base64=False,
+    )
 
 
 def test_an_empty_host_json_means_the_defaults() -> None:
@@ -110,6 +118,9 @@ def test_an_empty_host_json_means_the_defaults() -> None:
             {"version": "2.0", "extensions": {"serviceBus": {"maxConcurrentCalls": 0}}},
             "maxConcurrentCalls must be at least 1",
         ),
+        ({"version": "2.0", "extensions": {"queues": {"batchSize": 33}}}, "batchSize must be at most 32"),
+        ({"version": "2.0", "extensions": {"queues": {"maxPollingInterval": "00:00:00"}}}, "must be at least 100 ms"),
+        ({"version": "2.0", "extensions": {"queues": {"messageEncoding": "utf8"}}}, "must be base64 or none"),
     ],
 )
 def test_a_wrong_host_json_names_the_setting(content: dict[str, object], reason: str) -> None:

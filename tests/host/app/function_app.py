@@ -8,10 +8,12 @@ from typing import List  # noqa: UP035 - the worker does not know list[...]
 import azure.functions as func
 from observed import (  # type: ignore[import-not-found]  # found in the app root, as deployed
     observe,
+    seen_in_blob,
     seen_in_context,
     seen_in_event,
     seen_in_message,
     seen_in_request,
+    seen_in_stored_message,
     seen_in_timer,
 )
 
@@ -101,6 +103,33 @@ def topic_message(message: func.ServiceBusMessage, context: func.Context) -> Non
 )
 def queue_batch(messages: List[func.ServiceBusMessage], context: func.Context) -> None:  # noqa: UP006
     observe("queue_batch", [seen_in_message(message) for message in messages], seen_in_context(context))
+
+
+@app.queue_trigger(arg_name="message", queue_name="%Errands%", connection="AzureWebJobsStorage")
+async def stored_message(message: func.QueueMessage, context: func.Context) -> None:
+    """Fails or dawdles for a body that says so."""
+    observe("stored_message", seen_in_stored_message(message), seen_in_context(context))
+    if message.get_body() == b"fail":
+        raise ValueError("asked to fail")
+    if message.get_body() == b"slow":
+        await asyncio.sleep(0.5)
+        observe("stored_message_slow_done", None, {})
+
+
+@app.queue_trigger(
+    arg_name="message", queue_name="parcels", connection="AzureWebJobsStorage", data_type=func.DataType.BINARY
+)
+def stored_parcel(message: func.QueueMessage, context: func.Context) -> None:
+    observe("stored_parcel", seen_in_stored_message(message), seen_in_context(context))
+
+
+@app.blob_trigger(arg_name="blob", path="drops/{car}/{name}.csv", connection="AzureWebJobsStorage")
+def dropped_blob(blob: func.InputStream, context: func.Context) -> None:
+    """Fails for a blob that says so."""
+    seen = seen_in_blob(blob)
+    observe("dropped_blob", seen, seen_in_context(context))
+    if seen["body"] == "fail":
+        raise ValueError("asked to fail")
 
 
 @app.timer_trigger(arg_name="timer", schedule="%Every%")

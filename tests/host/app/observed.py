@@ -55,6 +55,18 @@ def seen_in_message(message: func.ServiceBusMessage) -> dict[str, Any]:
     return {"body": message.get_body().decode(), **{name: getattr(message, name) for name in names}}
 
 
+def seen_in_stored_message(message: func.QueueMessage) -> dict[str, Any]:
+    names = ("id", "dequeue_count", "insertion_time", "expiration_time", "time_next_visible", "pop_receipt")
+    # Latin 1 has a character for each byte, so that any body can be told.
+    return {"body": message.get_body().decode("latin-1"), **{name: getattr(message, name) for name in names}}
+
+
+def seen_in_blob(blob: Any) -> dict[str, Any]:
+    """`Any`: azure.functions.InputStream declares less than the worker gives."""
+    names = ("name", "length", "uri", "blob_properties", "metadata")
+    return {"body": blob.read().decode("latin-1"), **{name: getattr(blob, name) for name in names}}
+
+
 def seen_in_timer(timer: Any) -> dict[str, Any]:
     """`Any`: azure.functions.TimerRequest declares less than the worker gives."""
     return {"past_due": timer.past_due, "schedule_status": timer.schedule_status, "schedule": timer.schedule}
