@@ -6,7 +6,7 @@ meets the state again (a redelivered message, the next scan) can carry them out 
 
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from functions.certificates.reports import CsrSent, ProofSent
 from functions.certificates.rotation import ENROLMENT, Credentials, Issued, KeyUse, KeyVerdict, Phase
 from functions.certificates.store import Stored
 from shared.clock import Clock, to_epoch_ms, utc_now
+from shared.conflicts import decided
 from shared.errors import Conflict, Rejected
 from shared.identity.vehicle import SHARD_RANGES, ShardRange, check_vehicle_id
 from shared.messaging import device_messages, publisher, vehicle_link
@@ -122,19 +123,9 @@ async def _hear(message: DeviceMessage, clock: Clock) -> None:
     vehicle_id = message.caller.vehicle_id
     match report:
         case CsrSent():
-            await _decided(lambda: _answer_request(vehicle_id, report, clock()))
+            await decided(lambda: _answer_request(vehicle_id, report, clock()), attempts=_DECISIONS)
         case ProofSent():
-            await _decided(lambda: _accept_proof(vehicle_id, report, clock()))
-
-
-async def _decided(decide: Callable[[], Awaitable[None]]) -> None:
-    """Decides, and again on the newer state if someone else was faster. Raises `Conflict` if they always are."""
-    for _ in range(_DECISIONS - 1):
-        try:
-            return await decide()
-        except Conflict:
-            continue
-    return await decide()
+            await decided(lambda: _accept_proof(vehicle_id, report, clock()), attempts=_DECISIONS)
 
 
 async def _answer_request(vehicle_id: str, report: CsrSent, now: datetime) -> None:

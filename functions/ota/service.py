@@ -6,10 +6,10 @@ shard to campaign. Each step is a message of its own that may come twice: it fin
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from functions.ota import messages, reports, rollout, store, vehicle_update
 from functions.ota.campaign import check_definition, check_stored_artifact
@@ -18,6 +18,7 @@ from functions.ota.store import Campaign, Shard
 from functions.ota.vehicle_update import Effect, Status, Step, VehicleUpdate
 from shared import settings
 from shared.clock import Clock, utc_now
+from shared.conflicts import decided
 from shared.errors import Conflict, Rejected
 from shared.identity import registry, vehicle
 from shared.identity.vehicle import ShardRange
@@ -35,7 +36,6 @@ OFFERS_AT_ONCE = 16
 DECISIONS = 5  # so often is decided anew when someone else was faster, before the message itself is tried again
 UPDATE = "update"  # the desired property that holds an offer
 
-_Result = TypeVar("_Result")
 Decide = Callable[[VehicleUpdate], Step]
 
 
@@ -103,7 +103,7 @@ async def _plan_part(campaign: Campaign, command: AssignVehicles, now: datetime)
     planned = []
     async for name, vehicle_ids in rollout.by_shard(found):
         shard = Shard(command.campaign_id, name)
-        await _settle(partial(_plan_shard, shard, vehicle_ids, now))
+        await decided(partial(_plan_shard, shard, vehicle_ids, now), attempts=DECISIONS)
         planned.append(name)
     try:
         await store.close_part(command.campaign_id, command.part, planned)
@@ -185,7 +185,7 @@ async def _change_offer(campaign: Campaign, vehicle_id: str, offer: Mapping[str,
         if standing.get("campaign_id") == campaign.definition.campaign_id:
             await vehicle_link.set_desired(vehicle_id, {UPDATE: offer}, if_match=twin.etag)
 
-    await _settle(change)
+    await decided(change, attempts=DECISIONS)
 
 
 # --- Vehicles report
@@ -235,7 +235,7 @@ async def _advance(campaign: Campaign, shard: Shard, vehicle_id: str, decide: De
         await store.advance(shard, assignment, step.update, counted, outgoing, now)
         return step
 
-    return await _settle(advance)
+    return await decided(advance, attempts=DECISIONS)
 
 
 # --- Shards finish, and with the last of them the campaign
@@ -262,7 +262,7 @@ async def _complete_if_all_finished(campaign_id: str, now: datetime) -> None:
             await store.complete_campaign(found.campaign, totals, [event], now)
         await store.send_campaign_messages(campaign_id)
 
-    await _settle(complete)
+    await decided(complete, attempts=DECISIONS)
 
 
 # --- Common to all
@@ -273,16 +273,6 @@ async def _campaign(campaign_id: str) -> Campaign:
     if campaign is None:
         raise Rejected("unknown-campaign", f"there is no campaign {campaign_id!r}")
     return campaign
-
-
-async def _settle(decide: Callable[[], Awaitable[_Result]]) -> _Result:
-    """Decides again, on what is stored then, if someone else was faster. Raises `Conflict` if that goes on."""
-    for _ in range(DECISIONS - 1):
-        try:
-            return await decide()
-        except Conflict:
-            continue
-    return await decide()
 
 
 def _if_finished(shard: Shard, progress: rollout.ShardProgress, now: datetime) -> list[Outgoing]:
