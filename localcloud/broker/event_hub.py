@@ -11,16 +11,20 @@ from localcloud.broker.config import EventHubSettings
 from localcloud.broker.errors import ARGUMENT_OUT_OF_RANGE, AmqpError
 from localcloud.broker.message import PARTITION_KEY, annotation
 from localcloud.broker.partition import IncomingEvent, Partition
+from localcloud.broker.records import Records
 
 DEFAULT_GROUP = "$Default"
 RETENTION_BYTES = 256 << 20  # shared evenly by the partitions
 
 
 class EventHub:
-    def __init__(self, name: str, settings: EventHubSettings) -> None:
+    def __init__(self, name: str, settings: EventHubSettings, records: Records) -> None:
         self.name = name
         share = RETENTION_BYTES // settings.partition_count
-        self.partitions = [Partition(str(number), share) for number in range(settings.partition_count)]
+        self.partitions = [
+            Partition(str(number), share, records.of_partition(f"{name}/Partitions/{number}"))
+            for number in range(settings.partition_count)
+        ]
         self.groups = frozenset(group.lower() for group in (DEFAULT_GROUP, *settings.consumer_groups))
         self._created_ms = time.time_ns() // 1_000_000
         self._turn = count()

@@ -21,6 +21,7 @@ from localcloud.broker.message import (
     sections,
 )
 from localcloud.broker.position import Bound, Position
+from localcloud.broker.records import PartitionRecords
 
 OFFSET = "x-opt-offset"
 MAX_READERS_PER_GROUP = 5  # the service's limit for readers without epoch
@@ -71,17 +72,18 @@ def parse_event(payload: bytes) -> IncomingEvent:
 
 
 class Partition:
-    def __init__(self, partition_id: str, retention_bytes: int) -> None:
-        """`retention_bytes`: the oldest events go when there are more."""
+    def __init__(self, partition_id: str, retention_bytes: int, records: PartitionRecords) -> None:
+        """`retention_bytes`: the oldest events go when there are more. It begins with what its records hold."""
         self.id = partition_id
         self._retention_bytes = retention_bytes
-        self._bytes = 0
-        self._events: list[Event] = []
+        self._records = records
+        self._events = [Event(*row) for row in records.events()]
+        self._bytes = sum(event.size_bytes for event in self._events)
         self._readers: list[Reader] = []
-        # Events live as long as this process, but a consumer's checkpoints live longer. Numbers that begin at the time
-        # of the start are behind every earlier one, so that such a consumer reads on instead of skipping what is new.
-        self._next_sequence_number = time.time_ns() // 1000
-        self._next_offset = time.time_ns()
+        # Where nothing is kept, a consumer's checkpoints still are. Numbers that begin at the time of the start are
+        # behind every earlier one, so that such a consumer reads on instead of skipping what is new.
+        self._next_sequence_number = records.last_number + 1 if records.last_number else time.time_ns() // 1000
+        self._next_offset = records.next_offset or time.time_ns()
 
     # ---- events
 
@@ -106,6 +108,7 @@ class Partition:
         self._events.append(event)
         self._next_sequence_number += 1
         self._next_offset += event.size_bytes
+        self._records.add(event, event.sequence_number, self._next_offset)
         self._bytes += event.size_bytes
         if self._bytes > self._retention_bytes:
             self._drop_oldest()
@@ -169,6 +172,7 @@ class Partition:
             self._bytes -= self._events[number].size_bytes
             number += 1
         del self._events[:number]
+        self._records.drop_before(self.first_sequence_number)
 
 
 class Reader:

@@ -182,6 +182,9 @@ class Queue:
         deferred = []
         for number in sequence_numbers:
             message = self._messages.get(number)
+            if message is not None and message.state is State.DEFERRED and _is_expired(message):
+                self._end_life(message)  # which is not looked at as long as nobody asks for it
+                message = None
             if message is None or message.state is not State.DEFERRED:
                 raise AmqpError(MESSAGE_NOT_FOUND, f"The deferred message {number} could not be found.")
             deferred.append(message)
@@ -267,13 +270,13 @@ class Queue:
             case Outcome.RELEASED:
                 self._requeue(message)
             case Outcome.DEFERRED:
-                message.state = State.DEFERRED
-                self.records.change(message)
+                message.deferred = True
+                self._set_aside(message)
             case Outcome.DEAD_LETTERED:
                 self._dead_letter(message, settlement.reasons)
 
     def _requeue(self, message: StoredMessage) -> None:
-        if message.expires_ms is not None and message.expires_ms <= now_ms():
+        if _is_expired(message):
             self._end_life(message)
         elif message.delivery_count >= self.settings.max_delivery_count and self.dead_letters is not None:
             description = f"Message could not be consumed after {self.settings.max_delivery_count} delivery attempts."
@@ -284,8 +287,15 @@ class Queue:
                     "DeadLetterErrorDescription": description,
                 },
             )
+        elif message.deferred:
+            self._set_aside(message)
         else:
             self._make_available(message)
+
+    def _set_aside(self, message: StoredMessage) -> None:
+        """Deferral is for good: a deferred message that is abandoned counts the delivery and stays deferred."""
+        message.state = State.DEFERRED
+        self.records.change(message)
 
     def _dead_letter(self, message: StoredMessage, reasons: dict[str, str]) -> None:
         self._remove(message)
@@ -324,3 +334,7 @@ class Queue:
             )
         else:
             self._remove(message)
+
+
+def _is_expired(message: StoredMessage) -> bool:
+    return message.expires_ms is not None and message.expires_ms <= now_ms()

@@ -34,6 +34,7 @@ class StoredMessage:
     __slots__ = (
         "_annotations",
         "content",
+        "deferred",
         "delivery_count",
         "enqueued_ms",
         "expires_ms",
@@ -54,6 +55,7 @@ class StoredMessage:
         self.sequence_number = sequence_number
         self.enqueued_ms = enqueued_ms
         self.state = state
+        self.deferred = state is State.DEFERRED  # once and for all, whoever holds it meanwhile
         self.delivery_count = 0  # of deliveries that failed
         self.expires_ms: int | None = None
         self.expiry: asyncio.TimerHandle | None = None
@@ -65,6 +67,13 @@ class StoredMessage:
         if dead_letter_source is not None:
             entries.append(annotation(DEAD_LETTER_SOURCE, dead_letter_source))
         self._annotations = RawMap(b"".join(entries), 2 * len(entries))
+
+    @property
+    def unlocked_state(self) -> State:
+        """Its state as if nobody held it."""
+        if self.state is not State.LOCKED:
+            return self.state
+        return State.DEFERRED if self.deferred else State.AVAILABLE
 
     @property
     def size_bytes(self) -> int:

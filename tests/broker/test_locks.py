@@ -124,7 +124,7 @@ async def test_a_deferred_message_can_be_settled_in_every_way(plain: Station, de
     await receiver.abandon_message(second)
     await receiver.dead_letter_message(third, reason="late")
     peeked = [(str(message), message.state.name) for message in await peek(receiver, 5)]
-    assert peeked == [("a", "DEFERRED"), ("b", "ACTIVE")]
+    assert peeked == [("a", "DEFERRED"), ("b", "DEFERRED")]
     assert (await receive_one(dead_letters)).dead_letter_reason == "late"
 
 
