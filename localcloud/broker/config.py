@@ -24,6 +24,7 @@ from localcloud.errors import Misconfigured
 
 # Longer than any run of the broker: such a message does not expire.
 _ENDLESS_S = 10 * 365 * 86400.0
+_RETENTION_HOURS, _MAX_RETENTION_HOURS = 24, 2160
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class TopicSettings:
 class EventHubSettings:
     partition_count: int
     consumer_groups: tuple[str, ...] = ()
+    retention_s: float = _RETENTION_HOURS * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,12 +200,20 @@ def _subscription(value: Any, where: str, defaults: QueueSettings) -> QueueSetti
 
 def _event_hub(value: Any, where: str) -> EventHubSettings:
     table = as_table(value, where)
-    refuse_unknown(table, {"PartitionCount", "ConsumerGroups"}, where)
+    refuse_unknown(table, {"PartitionCount", "ConsumerGroups", "RetentionTimeInHours"}, where)
     groups = table.get("ConsumerGroups", [])
     if not isinstance(groups, list):
         raise Misconfigured(f"{where}.ConsumerGroups must be a list of names")
     names = tuple(entity_name(group, f"{where}.ConsumerGroups") for group in groups)
-    return EventHubSettings(count(table, "PartitionCount", where, 1, 1024), names)
+    return EventHubSettings(count(table, "PartitionCount", where, 1, 1024), names, _retention_s(table, where))
+
+
+def _retention_s(table: Mapping[str, Any], where: str) -> float:
+    # In Azure whole hours; less than one serves to try what an app does when events are gone.
+    hours = table.get("RetentionTimeInHours", _RETENTION_HOURS)
+    if not isinstance(hours, int | float) or isinstance(hours, bool) or not 0 < hours <= _MAX_RETENTION_HOURS:
+        raise Misconfigured(f"{where}.RetentionTimeInHours must be a number above 0 and up to {_MAX_RETENTION_HOURS}")
+    return hours * 3600.0
 
 
 def _duplicate_window(table: Mapping[str, Any], where: str, default_s: float | None) -> float | None:
