@@ -13,6 +13,7 @@ from localcloud.broker.config import BrokerConfig, load
 from localcloud.broker.server import serve
 from localcloud.errors import Misconfigured
 
+DEFAULT_CONFIG = Path("localcloud/cloud.toml")
 EXIT_MISCONFIGURED = 2
 EXIT_PORT_TAKEN = 3
 
@@ -25,13 +26,14 @@ def main() -> int:
     parser.add_argument(
         "--config",
         type=Path,
-        default=Path("localcloud/cloud.toml"),
-        help="entities: TOML or an emulator's Config.json (default %(default)s)",
+        action="append",
+        help="entities: TOML or an emulator's Config.json; several files together declare one namespace "
+        f"(default {DEFAULT_CONFIG})",
     )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="broker: %(levelname)s %(message)s")
     try:
-        config = load(arguments.config)
+        config = load(*(arguments.config or [DEFAULT_CONFIG]))
     except Misconfigured as error:
         print(f"broker: {error}", file=sys.stderr)
         return EXIT_MISCONFIGURED
