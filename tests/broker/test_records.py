@@ -16,6 +16,7 @@ from localcloud.broker.message_sessions import SessionQueue
 from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.queue import Queue
 from localcloud.broker.records import Records, open_journal
+from localcloud.broker.retention import Retention
 from localcloud.broker.stored import State
 
 OUTCOMES = list(Outcome)
@@ -138,7 +139,7 @@ async def test_a_restored_partition_has_the_events_that_it_kept(tmp_path: Path) 
     """Not those that had to go for newer ones, and its numbers go on."""
     event = parse_event(described(DATA, encode(bytes(1000))))
     journal = open_journal(tmp_path)
-    partition = Partition("0", 50_000, Records(journal).of_partition("hub/Partitions/0"))
+    partition = Partition("0", Retention(3_600_000, 50_000), Records(journal).of_partition("hub/Partitions/0"))
     for _ in range(100):
         partition.append(event, 1)
     kept = [
@@ -148,7 +149,7 @@ async def test_a_restored_partition_has_the_events_that_it_kept(tmp_path: Path) 
     first, last = partition.first_sequence_number, partition.last
     await journal.close()
     journal = open_journal(tmp_path)
-    restored = Partition("0", 50_000, Records(journal).of_partition("hub/Partitions/0"))
+    restored = Partition("0", Retention(3_600_000, 50_000), Records(journal).of_partition("hub/Partitions/0"))
     assert (restored.first_sequence_number, restored.last) == (first, last)
     assert [restored.event(number) for number in range(first, first + 10)] == kept
     restored.append(event, 2)
