@@ -53,7 +53,7 @@ class EntityNode:
         if name in _FOR_CONSUMERS and isinstance(self._entity, Queue):
             return _FOR_CONSUMERS[name](self._entity, body)
         if name in FOR_RULES and isinstance(self._entity, Queue) and self._entity.rules is not None:
-            return FOR_RULES[name](self._entity.rules, body)
+            return FOR_RULES[name](self._entity.rules, self._entity.records, body)
         if name in _FOR_SESSIONS:
             if not isinstance(self._entity, SessionQueue):
                 raise AmqpError(NOT_ALLOWED, f"The entity {self._entity.name} has no sessions.")

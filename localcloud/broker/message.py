@@ -185,6 +185,10 @@ class Message:
         """The same message with one more annotation of the service."""
         return replace(self, annotations=self.annotations.without(key).plus(annotation(key, value), 1))
 
+    def kept(self) -> bytes:
+        """The message for `parse_kept`."""
+        return self.encoded(RawMap(), 0)
+
     def encoded(self, added: RawMap, delivery_count: int, delivery_annotations: bytes = b"") -> bytes:
         """The message with the service's annotations and count of earlier deliveries."""
         fields = self.header + NULL + encode(UInt(delivery_count))
@@ -203,6 +207,16 @@ class Message:
 
 def parse_message(payload: bytes) -> Message:
     """A message that was sent to a queue or topic. Raises Malformed."""
+    message = _parse(payload)
+    return replace(message, annotations=message.annotations.without(*SERVICE_ANNOTATIONS))
+
+
+def parse_kept(payload: bytes, hops: int) -> Message:
+    """A message as an entity had it, with what the service has written on it."""
+    return replace(_parse(payload), hops=hops)
+
+
+def _parse(payload: bytes) -> Message:
     header, time_to_live_ms = NULL * 3, None
     annotations = RawMap()
     properties = application_properties = body = b""
@@ -222,7 +236,7 @@ def parse_message(payload: bytes) -> Message:
     scheduled = annotations.get(SCHEDULED_ENQUEUE_TIME)
     return Message(
         header=header,
-        annotations=annotations.without(*SERVICE_ANNOTATIONS),
+        annotations=annotations,
         properties=properties or _with_message_id([NULL]),
         application_properties=application_properties,
         body=body,

@@ -11,6 +11,7 @@ from localcloud.broker.errors import NOT_ALLOWED, SESSION_CANNOT_BE_LOCKED, SESS
 from localcloud.broker.locks import Lock, now_ms
 from localcloud.broker.message import Message
 from localcloud.broker.queue import Queue
+from localcloud.broker.records import Records
 from localcloud.broker.stored import State, StoredMessage
 
 Grant = Callable[["MessageSession"], None]
@@ -41,10 +42,15 @@ class MessageSession:
 
 
 class SessionQueue(Queue):
-    def __init__(self, name: str, settings: QueueSettings, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(name, settings, loop)
+    def __init__(self, name: str, settings: QueueSettings, loop: asyncio.AbstractEventLoop, records: Records) -> None:
+        super().__init__(name, settings, loop, records)
         self._sessions: dict[str, MessageSession] = {}
         self._waiters: deque[tuple[Consumer, Grant]] = deque()
+
+    def restore(self) -> None:
+        for session_id, state in self.records.session_states():
+            self._session(session_id).state = state
+        super().restore()
 
     def check(self, messages: Sequence[Message]) -> None:
         if any(message.session_id is None for message in messages):
@@ -106,6 +112,7 @@ class SessionQueue(Queue):
     def set_session_state(self, session_id: str, state: bytes | None) -> None:
         """Raises AmqpError if no consumer holds the session."""
         self._owned(session_id).state = state
+        self.records.session_state(session_id, state)
 
     def session_ids(self) -> list[str]:
         """The sessions that have messages or a state."""

@@ -20,6 +20,7 @@ from localcloud.broker.errors import (
 from localcloud.broker.forwarding import Target, forward
 from localcloud.broker.locks import Lock, Locks, now_ms
 from localcloud.broker.message import DEAD_LETTER_SOURCE, Message
+from localcloud.broker.records import Records
 from localcloud.broker.rules import Rules
 from localcloud.broker.schedule import Schedule
 from localcloud.broker.stored import State, StoredMessage
@@ -34,8 +35,10 @@ class Queue:
         name: str,
         settings: QueueSettings,
         loop: asyncio.AbstractEventLoop,
+        records: Records,
         dead_letter_source: str | None = None,
     ) -> None:
+        """It begins empty: `restore` brings back what its records hold."""
         self.name = name
         self.settings = settings
         self.loop = loop
@@ -46,17 +49,36 @@ class Queue:
         self.forward_dead_letters_to: Target | None = None
         if dead_letter_source is None:
             own = QueueSettings(lock_duration_s=settings.lock_duration_s)
-            self.dead_letters = Queue(f"{name}/$DeadLetterQueue", own, loop, dead_letter_source=name)
+            self.dead_letters = Queue(f"{name}/$DeadLetterQueue", own, loop, records, dead_letter_source=name)
+        self.records = records.of(name)
         self._messages: dict[int, StoredMessage] = {}
-        self._last_sequence_number = 0
+        self._last_sequence_number = self.records.last_number
         self._bytes = 0
         self._available: list[int] = []
         self._locks = Locks(loop, settings.lock_duration_s, self._lock_expired)
         self._waiting: OrderedDict[Consumer, None] = OrderedDict()
         self._schedule = Schedule(loop)
         self._duplicates = (
-            DuplicateHistory(settings.duplicate_window_s) if settings.duplicate_window_s is not None else None
+            DuplicateHistory(settings.duplicate_window_s, self.records)
+            if settings.duplicate_window_s is not None
+            else None
         )
+
+    def restore(self) -> None:
+        """Takes up what was in the queue when the broker ended."""
+        for kept in self.records.messages():
+            message = StoredMessage(
+                kept.content, kept.sequence_number, kept.enqueued_ms, kept.state, self._dead_letter_source
+            )
+            message.delivery_count = kept.delivery_count
+            self._hold(message)
+            self._limit_life(message, kept.expires_ms)
+            if message.state is State.SCHEDULED:
+                self._wait_for(message)
+            elif message.state is State.AVAILABLE:
+                self._make_available(message)
+        if self.dead_letters is not None:
+            self.dead_letters.restore()
 
     # ---- sending
 
@@ -75,7 +97,7 @@ class Queue:
         if self.forward_to is not None:
             return self._forward(content, self.forward_to)
         message = self._store(content, State.AVAILABLE)
-        self._limit_life(message)
+        self._limit_life(message, self._end_of_life_ms(content))
         self._make_available(message)
         return message.sequence_number
 
@@ -89,16 +111,21 @@ class Queue:
             self._remove(self._messages[number])
 
     def _put(self, content: Message) -> int:
-        if self._duplicates and not self._duplicates.is_new(content.message_id, self.loop.time()):
+        if self._duplicates and not self._duplicates.is_new(content.message_id, now_ms()):
             return 0
         if content.scheduled_ms is None or content.scheduled_ms <= now_ms():
             return self.enqueue(content)
         message = self._store(content, State.SCHEDULED)
-        self._schedule.add(message.sequence_number, content.scheduled_ms, lambda: self._come_due(message))
+        self._wait_for(message)
         return message.sequence_number
+
+    def _wait_for(self, message: StoredMessage) -> None:
+        due_ms = message.content.scheduled_ms or 0
+        self._schedule.add(message.sequence_number, due_ms, lambda: self._come_due(message))
 
     def _forward(self, content: Message, target: Target) -> int:
         self._last_sequence_number += 1
+        self.records.number(self._last_sequence_number)
         reasons = forward(content, target)
         if reasons is not None:
             self._bury(content.dead_lettered(reasons))
@@ -111,12 +138,17 @@ class Queue:
     def _store(self, content: Message, state: State) -> StoredMessage:
         self._last_sequence_number += 1
         message = StoredMessage(content, self._last_sequence_number, now_ms(), state, self._dead_letter_source)
+        self._hold(message)
+        self.records.add(message)
+        return message
+
+    def _hold(self, message: StoredMessage) -> None:
         self._messages[message.sequence_number] = message
         self._bytes += message.size_bytes
-        return message
 
     def _remove(self, message: StoredMessage) -> None:
         del self._messages[message.sequence_number]
+        self.records.remove(message.sequence_number)
         self._bytes -= message.size_bytes
         if message.expiry is not None:
             message.expiry.cancel()
@@ -230,11 +262,13 @@ class Queue:
                 self._remove(message)
             case Outcome.ABANDONED:
                 message.delivery_count += 1
+                self.records.change(message)
                 self._requeue(message)
             case Outcome.RELEASED:
                 self._requeue(message)
             case Outcome.DEFERRED:
                 message.state = State.DEFERRED
+                self.records.change(message)
             case Outcome.DEAD_LETTERED:
                 self._dead_letter(message, settlement.reasons)
 
@@ -263,15 +297,18 @@ class Queue:
             # A message that is dead-lettered again stays where it is, at the end.
             (self.dead_letters or self).enqueue(dead)
 
-    def _limit_life(self, message: StoredMessage) -> None:
-        limits_s = []
-        if message.content.time_to_live_ms is not None:
-            limits_s.append(message.content.time_to_live_ms / 1000)
+    def _end_of_life_ms(self, content: Message) -> int | None:
+        limits_ms = []
+        if content.time_to_live_ms is not None:
+            limits_ms.append(content.time_to_live_ms)
         if self.settings.default_time_to_live_s is not None and self._dead_letter_source is None:
-            limits_s.append(self.settings.default_time_to_live_s)
-        if limits_s:
-            message.expires_ms = now_ms() + round(min(limits_s) * 1000)
-            message.expiry = self.loop.call_later(min(limits_s), self._expire, message)
+            limits_ms.append(round(self.settings.default_time_to_live_s * 1000))
+        return now_ms() + min(limits_ms) if limits_ms else None
+
+    def _limit_life(self, message: StoredMessage, end_ms: int | None) -> None:
+        message.expires_ms = end_ms
+        if end_ms is not None:
+            message.expiry = self.loop.call_later(max(end_ms - now_ms(), 0) / 1000, self._expire, message)
 
     def _expire(self, message: StoredMessage) -> None:
         # A locked one is its consumer's until it is settled; a deferred one stays until it is asked for.

@@ -35,6 +35,7 @@ class StoredMessage:
         "_annotations",
         "content",
         "delivery_count",
+        "enqueued_ms",
         "expires_ms",
         "expiry",
         "sequence_number",
@@ -51,6 +52,7 @@ class StoredMessage:
     ) -> None:
         self.content = content
         self.sequence_number = sequence_number
+        self.enqueued_ms = enqueued_ms
         self.state = state
         self.delivery_count = 0  # of deliveries that failed
         self.expires_ms: int | None = None

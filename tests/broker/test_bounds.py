@@ -12,7 +12,9 @@ from localcloud.broker.message import DATA, parse_message
 from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.position import START, Bound, Position, parse_selector
 from localcloud.broker.queue import MAX_QUEUE_BYTES, Queue
+from localcloud.broker.records import Records
 from localcloud.broker.retention import Retention
+from localcloud.journal import MemoryJournal
 
 BODY = described(DATA, encode(bytes(1000)))
 HOUR_MS = 3_600_000
@@ -20,7 +22,7 @@ HOUR_MS = 3_600_000
 
 async def test_a_full_queue_refuses_more() -> None:
     """All of a batch or nothing; what leaves makes room."""
-    queue = Queue("q", QueueSettings(), asyncio.get_running_loop())
+    queue = Queue("q", QueueSettings(), asyncio.get_running_loop(), Records(MemoryJournal()))
     large = parse_message(described(DATA, encode(bytes(1 << 20))))
     fitting = MAX_QUEUE_BYTES // (large.size_bytes + 2000)
     queue.put([large] * fitting)
