@@ -13,7 +13,7 @@ import pytest
 
 from localcloud.iothub.mqtt.packets import Publish, Suback, Subscribe
 from localcloud.layout import Layout
-from tests.iothub.devices import eventually, issued_identity, raw_client, sdk_client, self_signed_identity
+from tests.iothub.devices import eventually, handle, into, issued_identity, raw_client, sdk_client, self_signed_identity
 from tests.iothub.events import consuming
 from tests.iothub.services import CONFIG, Hub, event_hubs, own_address, running_hub, start_broker
 
@@ -118,13 +118,12 @@ async def test_a_device_hears_of_desired_properties_after_a_kill_without_subscri
         await hub.register("car")
         identity = issued_identity(place.directory, hub.pki, "car")
         async with sdk_client(hub, "car", identity, connection_retry=True, connection_retry_interval=1) as client:
-            await asyncio.to_thread(setattr, client, "on_twin_desired_properties_patch_received", patches.put)
+            await handle(client, "on_twin_desired_properties_patch_received", into(patches))
             await hub.service.kill()
             async with place.hub() as second:
                 await eventually(lambda: bool(client.connected))
                 await second.call("PATCH", "/twins/car", {"properties": {"desired": {"update": 7}}})
                 assert await asyncio.wait_for(patches.get(), 20) == {"update": 7, "$version": 2}
-                await client.disconnect()  # while there is somebody to say goodbye to: the SDK would wait for one
 
 
 async def test_a_clean_session_is_forgotten_for_good(place: Place) -> None:
