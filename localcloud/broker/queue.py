@@ -20,7 +20,7 @@ from localcloud.broker.errors import (
 )
 from localcloud.broker.forwarding import Target, forward
 from localcloud.broker.locks import Lock, Locks, now_ms
-from localcloud.broker.message import DEAD_LETTER_SOURCE, Message
+from localcloud.broker.message import DEAD_LETTER_SOURCE, ENQUEUE_SEQUENCE_NUMBER, Message
 from localcloud.broker.records import Records
 from localcloud.broker.rules import Rules
 from localcloud.broker.schedule import Schedule
@@ -127,6 +127,8 @@ class Queue:
     def _forward(self, content: Message, target: Target) -> int:
         self._last_sequence_number += 1
         self.records.number(self._last_sequence_number)
+        if content.annotations.get(ENQUEUE_SEQUENCE_NUMBER) is None:
+            content = content.annotated(ENQUEUE_SEQUENCE_NUMBER, self._last_sequence_number)
         reasons = forward(content, target)
         if reasons is not None:
             self._bury(content.dead_lettered(reasons))

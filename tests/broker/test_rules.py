@@ -119,11 +119,11 @@ async def test_rules_are_added_enumerated_and_removed(
     correlation = {"rule-name": "correlation", "rule-description": {"correlation-filter": wanted}}
     assert (await operate(broker, "add-rule", correlation))[0] == 200
     assert await enumerate_rules(broker) == [
-        [Described(ULong(0x1370000006), ["a = 1"]), Described(ULong(0x13700000006), ["SET a = 2"]), "sql"],
         [Described(ULong(0x1370000009), [None] * 4 + ["l"] + [None] * 3 + [{"b": 3}]), no_action, "correlation"],
+        [Described(ULong(0x1370000006), ["a = 1"]), Described(ULong(0x13700000006), ["SET a = 2"]), "sql"],
     ]
     _, page = await operate(broker, "enumerate-rules", {"top": 1, "skip": 1})
-    assert [rule["rule-description"].value[2] for rule in page["rules"]] == ["correlation"]
+    assert [rule["rule-description"].value[2] for rule in page["rules"]] == ["sql"]
     await send(
         sender,
         ServiceBusMessage("by sql", application_properties={"a": 1}),
