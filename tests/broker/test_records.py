@@ -16,6 +16,7 @@ from localcloud.broker.message_sessions import SessionQueue
 from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.queue import Queue
 from localcloud.broker.records import Records, open_journal
+from localcloud.broker.retention import Retention
 from localcloud.broker.stored import State
 
 OUTCOMES = list(Outcome)
@@ -138,7 +139,7 @@ async def test_a_restored_partition_has_the_events_that_it_kept(tmp_path: Path) 
     """Not those that had to go for newer ones, and its numbers go on."""
     event = parse_event(described(DATA, encode(bytes(1000))))
     journal = open_journal(tmp_path)
-    partition = Partition("0", 50_000, Records(journal).of_partition("hub/Partitions/0"))
+    partition = Partition("0", Retention(3_600_000, 50_000), Records(journal).of_partition("hub/Partitions/0"))
     for _ in range(100):
         partition.append(event, 1)
     kept = [
@@ -148,7 +149,7 @@ async def test_a_restored_partition_has_the_events_that_it_kept(tmp_path: Path) 
     first, last = partition.first_sequence_number, partition.last
     await journal.close()
     journal = open_journal(tmp_path)
-    restored = Partition("0", 50_000, Records(journal).of_partition("hub/Partitions/0"))
+    restored = Partition("0", Retention(3_600_000, 50_000), Records(journal).of_partition("hub/Partitions/0"))
     assert (restored.first_sequence_number, restored.last) == (first, last)
     assert [restored.event(number) for number in range(first, first + 10)] == kept
     restored.append(event, 2)
@@ -160,7 +161,7 @@ async def test_a_restored_partition_has_the_events_that_it_kept(tmp_path: Path) 
 
 
 async def test_a_deferred_message_stays_deferred(tmp_path: Path) -> None:
-    """Abandoning it, or losing its lock, counts a delivery and gives it to nobody who does not ask for it by number."""
+    """Abandoning it, or losing its lock, count deliveries and give it to nobody who does not ask for it by number."""
     journal = open_journal(tmp_path)
     queue = Queue("q", QueueSettings(lock_duration_s=0.05), asyncio.get_running_loop(), Records(journal))
     (number,) = queue.put([parse_message(described(DATA, encode(b"later")))])
@@ -174,7 +175,7 @@ async def test_a_deferred_message_stays_deferred(tmp_path: Path) -> None:
     await asyncio.sleep(0.2)  # the lock is over
     taker.credit = 1
     queue.on_credit(taker)
-    assert (message.state, message.delivery_count, taker.tags) == (State.DEFERRED, 2, [])
+    assert (message.state, message.delivery_count, taker.tags) == (State.DEFERRED, 3, [])
     queue.close()
     await journal.close()
 
