@@ -63,6 +63,7 @@ HANDSHAKE_TIMEOUT_S = 10.0
 CHANNEL_MAX = 4999  # as the service says
 _MECHANISMS = ("MSSBCBS", "ANONYMOUS", "PLAIN", "EXTERNAL")
 _VERSION = b"\x01\x00\x00"
+_SEND_MODES, _RECEIVE_MODES = (None, 0, 1, 2), (None, 0, 1)
 _SESSION_FRAMES = frozenset((ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END))
 
 
@@ -265,6 +266,8 @@ class Connection(asyncio.Protocol):
     def _on_attach(self, session: Session, attach: Attach, body: bytes, position: int) -> None:
         if not 0 <= attach.handle <= HANDLE_MAX:
             raise AmqpError(FRAMING_ERROR, f"Handle {attach.handle} is above {HANDLE_MAX}.")
+        if attach.send_settle_mode not in _SEND_MODES or attach.receive_settle_mode not in _RECEIVE_MODES:
+            raise Malformed("an attach with a settle mode that does not exist")  # which the answer could not repeat
         existing = session.links.get(attach.handle)
         if existing is not None and not existing.closed:
             raise AmqpError(HANDLE_IN_USE, f"Handle {attach.handle} is in use.")

@@ -85,6 +85,11 @@ def violations() -> Iterator[tuple[str, str, bytes]]:
         DECODE,
         amqp_frame(performative(ATTACH, Encoded(b"\x73\x00\x00\xd8\x00"), UInt(3), False), 1),
     )
+    yield (
+        "a settle mode that does not exist",
+        DECODE,
+        amqp_frame(performative(ATTACH, "a", UInt(3), True, UInt(256)), 1),
+    )
     for name, value in {
         "a list that counts more than it holds": b"\xc0\x02\x05\x40",
         "a list that counts less than it holds": b"\xc0\x04\x01\x40\x40\x40",
