@@ -41,6 +41,7 @@ class LocalCloud:
         self.settings = settings or {}
         self.config = config
         self.children: dict[str, Child] = {}
+        self._started = asyncio.Event()
 
     async def start_storage(self) -> None:
         """Azurite, with the tables and containers of `cloud.toml`."""
@@ -97,8 +98,7 @@ class LocalCloud:
         finally:
             for task in waiting:
                 task.cancel()
-        names = " and ".join(waiting[task].name for task in ended)
-        raise ServiceEnded(f"{names} ended unexpectedly")
+        raise ServiceEnded("; ".join(waiting[task].last_words("ended unexpectedly") for task in ended))
 
     async def stop(self) -> None:
         """Stops everything, last started first."""
@@ -106,11 +106,51 @@ class LocalCloud:
             _, child = self.children.popitem()
             await child.stop()
 
+    async def start(self, *, host: bool = True) -> None:
+        """Starts all services, or all but the host. Raises `StartFailed`, naming the service and why.
+
+        What waits for another service waits long, since that may come up late: so one that ends is noticed here.
+        """
+        starting = asyncio.create_task(self._start_all(host=host))
+        try:
+            while not starting.done():
+                if dead := await self._first_dead(starting):
+                    raise StartFailed("; ".join(child.last_words("ended during the start") for child in dead))
+            await starting
+        finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+
+    async def _first_dead(self, starting: asyncio.Task[None]) -> list[Child]:
+        """The services that ended; none once `starting` is over, or there is another service that can end."""
+        self._started.clear()
+        ends = {asyncio.create_task(child.until_ended()): child for child in self.children.values()}
+        started = asyncio.create_task(self._started.wait())
+        try:
+            await asyncio.wait((starting, started, *ends), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (started, *ends):
+                task.cancel()
+        return [child for task, child in ends.items() if task.done() and not task.cancelled()]
+
+    async def _start_all(self, *, host: bool) -> None:
+        storage = asyncio.create_task(self.start_storage())
+        try:
+            await self.start_broker()
+            await self.start_iothub()
+            await storage
+        finally:
+            storage.cancel()
+            await asyncio.gather(storage, return_exceptions=True)
+        if host:
+            await self.start_host()
+
     async def _start(self, name: str, command: Sequence[str]) -> Child:
         environment = child_environment(**{**app_settings(self.layout), **self.settings})
         log = self.layout.directory / "logs" / f"{name}.log"
         child = await Child.start(name, command, log=log, environment=environment)
         self.children[name] = child
+        self._started.set()
         return child
 
 
@@ -126,14 +166,7 @@ async def running(
     """The whole local cloud for the length of the block. Raises `StartFailed`, naming the service and why."""
     cloud = LocalCloud(layout, in_memory=in_memory, settings=settings, config=config)
     try:
-        storage = asyncio.create_task(cloud.start_storage())
-        try:
-            await cloud.start_broker()
-            await cloud.start_iothub()
-        finally:
-            await storage
-        if host:
-            await cloud.start_host()
+        await cloud.start(host=host)
         yield cloud
     finally:
         await cloud.stop()

@@ -85,7 +85,7 @@ class Route:
         return cls(template, re.compile(regex, re.IGNORECASE), tuple(names), tuple(checks), precedence)
 
     def match(self, path: str) -> dict[str, str] | None:
-        """The parameters of a path without its prefix, optional ones only if they are there; None if it does not fit."""
+        """The values of a path without its prefix, optional ones only if they are there; None if it is another's."""
         path = path.strip("/")
         found = self.pattern.fullmatch(f"/{path}" if path else "")
         if found is None or not all(_holds(check, found[index + 1]) for index, check in self.checks):
