@@ -11,32 +11,40 @@ from pathlib import Path
 
 from localcloud.broker.config import BrokerConfig, load
 from localcloud.broker.server import serve
-from localcloud.errors import Misconfigured
+from localcloud.errors import Misconfigured, Unavailable
 
+DEFAULT_CONFIG = Path("localcloud/cloud.toml")
 EXIT_MISCONFIGURED = 2
 EXIT_PORT_TAKEN = 3
+EXIT_DATA_LOST = 4
 
 
 def main() -> int:
-    """The exit code: 0 after a stop, 2 for a bad configuration, 3 if the port is taken."""
+    """The exit code: 0 after a stop, 2 for a bad configuration, 3 if the port is taken, 4 if data cannot be kept."""
     parser = argparse.ArgumentParser(prog="python -m localcloud.broker", description=__doc__)
     parser.add_argument("--address", default="127.0.0.1", help="where to listen (default %(default)s)")
     parser.add_argument("--port", type=int, default=5672, help="0 takes a free one (default %(default)s)")
     parser.add_argument(
         "--config",
         type=Path,
-        default=Path("localcloud/cloud.toml"),
-        help="entities: TOML or an emulator's Config.json (default %(default)s)",
+        action="append",
+        help="entities: TOML or an emulator's Config.json; several files together declare one namespace "
+        f"(default {DEFAULT_CONFIG})",
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", help="keep messages and events there through a restart or a crash"
     )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="broker: %(levelname)s %(message)s")
     try:
-        config = load(arguments.config)
+        config = load(*(arguments.config or [DEFAULT_CONFIG]))
+        asyncio.run(_run(config, arguments.address, arguments.port, arguments.data))
     except Misconfigured as error:
         print(f"broker: {error}", file=sys.stderr)
         return EXIT_MISCONFIGURED
-    try:
-        asyncio.run(_run(config, arguments.address, arguments.port))
+    except Unavailable as error:
+        print(f"broker: {error}", file=sys.stderr)
+        return EXIT_DATA_LOST
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -48,12 +56,12 @@ def main() -> int:
     return 0
 
 
-async def _run(config: BrokerConfig, address: str, port: int) -> None:
+async def _run(config: BrokerConfig, address: str, port: int, data: Path | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await serve(config, address, port, stop, _announce)
+    await serve(config, address, port, data, stop, _announce)
 
 
 def _announce(port: int) -> None:

@@ -87,14 +87,14 @@ class Connection(asyncio.Protocol):
     @property
     def writable(self) -> bool:
         """Whether the peer keeps up with what is sent to it."""
-        return not self._choked and not self._closed
+        return not self._choked and not self._closed and not self._writer.congested
 
     # ---- asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         loop = asyncio.get_running_loop()
-        self._writer = FrameWriter(transport, loop)
+        self._writer = FrameWriter(transport, loop, self._namespace.journal, self._pump)
         self._handshake = loop.call_later(self._handshake_timeout_s, self._give_up_handshake)
         self._connections.add(self)
 
@@ -108,6 +108,9 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._choked = False
+        self._pump()
+
+    def _pump(self) -> None:
         for session in list(self._sessions.values()):
             session.pump()
 

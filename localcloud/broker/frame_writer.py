@@ -1,23 +1,45 @@
-"""The sending side of a connection: frames of one turn of the loop leave in one piece."""
+"""The sending side of a connection: frames of one turn of the loop leave in one piece.
+
+They leave when all that the broker has done until then is in its journal: a peer hears of nothing that a crash could
+undo.
+"""
 
 import asyncio
+from collections.abc import Callable
 
 from localcloud.broker.frames import AMQP, EMPTY_FRAME, frame_header
+from localcloud.journal import Journal
 
 _FLUSH_BYTES = 256 << 10
+_MAX_HELD_BYTES = 1 << 20
 _LINGER_S = 0.5  # for the peer to close its side first
 
 
 class FrameWriter:
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        journal: Journal,
+        on_relief: Callable[[], None],
+    ) -> None:
+        """`on_relief` is called when it was congested and is no more."""
         self._transport = transport
         self._loop = loop
+        self._journal = journal
+        self._on_relief = on_relief
+        self._held_bytes = 0  # until the journal is written
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._flushing: asyncio.Handle | None = None
         self._keep_alive: asyncio.TimerHandle | None = None
         self._last_flush_s = 0.0
         self._closed = False
+
+    @property
+    def congested(self) -> bool:
+        """Whether so much waits for the journal that the rest should wait elsewhere."""
+        return self._held_bytes > _MAX_HELD_BYTES
 
     def write(self, data: bytes) -> None:
         """Sends bytes that are no frame."""
@@ -40,11 +62,21 @@ class FrameWriter:
         if self._flushing is not None:
             self._flushing.cancel()
             self._flushing = None
-        if self._out and not self._transport.is_closing():
-            self._transport.write(b"".join(self._out))
+        if self._out:
+            data = b"".join(self._out)
+            self._held_bytes += len(data)
+            self._out.clear()
+            self._out_bytes = 0
+            self._journal.when_durable(lambda: self._let_go(data))
+
+    def _let_go(self, data: bytes) -> None:
+        was_congested = self.congested
+        self._held_bytes -= len(data)
+        if not self._transport.is_closing():
+            self._transport.write(data)
             self._last_flush_s = self._loop.time()
-        self._out.clear()
-        self._out_bytes = 0
+        if was_congested and not self.congested:
+            self._on_relief()
 
     def keep_alive(self, interval_s: float) -> None:
         """Sends an empty frame whenever nothing else was sent for so long, from now on."""
@@ -63,6 +95,9 @@ class FrameWriter:
         self._closed = True
         if self._keep_alive is not None:
             self._keep_alive.cancel()
+        self._journal.when_durable(self._hang_up)
+
+    def _hang_up(self) -> None:
         if self._transport.is_closing():
             return
         # To close at once, with something unread, would be a reset: it could overtake what was just sent.

@@ -11,6 +11,7 @@ from localcloud.broker.errors import NOT_ALLOWED, SESSION_CANNOT_BE_LOCKED, SESS
 from localcloud.broker.locks import Lock, now_ms
 from localcloud.broker.message import Message
 from localcloud.broker.queue import Queue
+from localcloud.broker.records import Records
 from localcloud.broker.stored import State, StoredMessage
 
 Grant = Callable[["MessageSession"], None]
@@ -41,10 +42,15 @@ class MessageSession:
 
 
 class SessionQueue(Queue):
-    def __init__(self, name: str, settings: QueueSettings, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(name, settings, loop)
+    def __init__(self, name: str, settings: QueueSettings, loop: asyncio.AbstractEventLoop, records: Records) -> None:
+        super().__init__(name, settings, loop, records)
         self._sessions: dict[str, MessageSession] = {}
         self._waiters: deque[tuple[Consumer, Grant]] = deque()
+
+    def restore(self) -> None:
+        for session_id, state in self.records.session_states():
+            self._session(session_id).state = state
+        super().restore()
 
     def check(self, messages: Sequence[Message]) -> None:
         if any(message.session_id is None for message in messages):
@@ -72,14 +78,18 @@ class SessionQueue(Queue):
     def stop_waiting(self, consumer: Consumer) -> None:
         self._waiters = deque(waiter for waiter in self._waiters if waiter[0] is not consumer)
 
-    def release(self, session: MessageSession) -> None:
-        """Frees the session of a consumer that is closed; what it had not settled counts as delivered in vain."""
-        for message in self._locks.pop_session(session.id):
-            self._apply(message, Settlement(Outcome.ABANDONED))
+    def release(self, session: MessageSession, outcome: Outcome = Outcome.RELEASED) -> None:
+        """Frees a session with this outcome of all that its consumer had not settled.
+
+        That does not count as a delivery in vain when the consumer closes ("Message sessions", impact of delivery
+        count).
+        """
         if session.timer is not None:
             session.timer.cancel()
         session.owner = session.timer = None
-        if session.state is None and not self._has_messages(session):
+        for message in self._locks.pop_session(session.id):
+            self._apply(message, Settlement(outcome))
+        if session.owner is None and session.state is None and not self._has_messages(session):
             self._sessions.pop(session.id, None)
         self._offer(session)
 
@@ -106,6 +116,7 @@ class SessionQueue(Queue):
     def set_session_state(self, session_id: str, state: bytes | None) -> None:
         """Raises AmqpError if no consumer holds the session."""
         self._owned(session_id).state = state
+        self.records.session_state(session_id, state)
 
     def session_ids(self) -> list[str]:
         """The sessions that have messages or a state."""
@@ -143,9 +154,10 @@ class SessionQueue(Queue):
         session.timer = self.loop.call_later(duration_s, self._expire_session, session)
 
     def _expire_session(self, session: MessageSession) -> None:
-        if session.owner is not None:
-            lost = AmqpError(SESSION_LOCK_LOST, f"The lock of session '{session.id}' has expired.")
-            session.owner.detach(lost)  # a link that closes drops its source, and so releases the session
+        owner = session.owner
+        if owner is not None:
+            self.release(session, Outcome.ABANDONED)
+            owner.detach(AmqpError(SESSION_LOCK_LOST, f"The lock of session '{session.id}' has expired."))
 
     def _offer(self, session: MessageSession) -> None:
         if self._waiters and session.owner is None and self._has_messages(session):

@@ -1,16 +1,22 @@
 """All entities behind one port, and the addresses by which links reach them."""
 
 import asyncio
+import logging
 from typing import NamedTuple
 
 from localcloud.broker.config import BrokerConfig, QueueSettings
-from localcloud.broker.errors import NOT_FOUND, AmqpError
+from localcloud.broker.errors import NOT_FOUND, NOT_IMPLEMENTED, AmqpError
 from localcloud.broker.event_hub import EventHub
 from localcloud.broker.message_sessions import SessionQueue
 from localcloud.broker.partition import Partition
 from localcloud.broker.queue import Queue
+from localcloud.broker.records import Records
+from localcloud.broker.rule_operations import restore_rules
 from localcloud.broker.rules import Rules
 from localcloud.broker.topic import Topic
+from localcloud.journal import Journal
+
+logger = logging.getLogger(__name__)
 
 
 class HubPartition(NamedTuple):
@@ -30,25 +36,32 @@ def address_path(address: str) -> str:
 
 
 class Namespace:
-    def __init__(self, config: BrokerConfig, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, config: BrokerConfig, loop: asyncio.AbstractEventLoop, journal: Journal) -> None:
+        """All that the config declares, with what the journal holds of it."""
+        self.journal = journal
+        records = Records(journal)
         self._entities: dict[str, Queue | Topic | EventHub] = {}
         for name, settings in config.queues.items():
-            self._entities[name.lower()] = _queue(name, settings, loop)
+            self._entities[name.lower()] = _queue(name, settings, loop, records)
         for name, topic in config.topics.items():
             subscriptions = {
-                subscription.lower(): _queue(f"{name}/Subscriptions/{subscription}", settings, loop)
+                subscription.lower(): _queue(f"{name}/Subscriptions/{subscription}", settings, loop, records)
                 for subscription, settings in topic.subscriptions.items()
             }
             for subscription in topic.subscriptions:
                 rules = topic.rules.get(subscription)
                 subscriptions[subscription.lower()].rules = Rules(rules) if rules is not None else Rules()
-            self._entities[name.lower()] = Topic(name, topic, subscriptions, loop)
+            self._entities[name.lower()] = Topic(name, topic, subscriptions, loop, records)
         for name, hub in config.event_hubs.items():
-            self._entities[name.lower()] = EventHub(name, hub)
+            self._entities[name.lower()] = EventHub(name, hub, records)
         for entity in list(self._entities.values()):
             for queue in _queues(entity):
                 queue.forward_to = self._target(queue.settings.forward_to)
                 queue.forward_dead_letters_to = self._target(queue.settings.forward_dead_letters_to)
+        for entity in self._entities.values():
+            _restore(entity)
+        if records.undeclared:
+            logger.warning("Kept, but not declared any more: %s", ", ".join(records.undeclared))
 
     def find(self, path: str) -> Entity:
         """The entity at a path, in any case of letters. Raises AmqpError."""
@@ -65,6 +78,8 @@ class Namespace:
                 found = _partition(self._entities.get(name), None, partition)
             case [name, "consumergroups", group, "partitions", partition]:
                 found = _partition(self._entities.get(name), group, partition)
+            case [name, "publishers", _] if isinstance(self._entities.get(name), EventHub):
+                raise AmqpError(NOT_IMPLEMENTED, "Publisher policies are not supported; send with a partition key.")
             case _:
                 found = None
         if found is None:
@@ -90,8 +105,17 @@ class Namespace:
                 entity.close()
 
 
-def _queue(name: str, settings: QueueSettings, loop: asyncio.AbstractEventLoop) -> Queue:
-    return (SessionQueue if settings.requires_session else Queue)(name, settings, loop)
+def _queue(name: str, settings: QueueSettings, loop: asyncio.AbstractEventLoop, records: Records) -> Queue:
+    return (SessionQueue if settings.requires_session else Queue)(name, settings, loop, records)
+
+
+def _restore(entity: Queue | Topic | EventHub) -> None:
+    for queue in _queues(entity):
+        if queue.rules is not None:
+            restore_rules(queue.rules, queue.records)
+        queue.restore()
+    if isinstance(entity, Topic):
+        entity.restore()
 
 
 def _queues(entity: Queue | Topic | EventHub) -> list[Queue]:

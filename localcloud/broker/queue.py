@@ -7,7 +7,8 @@ keeps are ways to find some of them: a heap of the available ones and the locks 
 import asyncio
 import heapq
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from localcloud.broker.config import QueueSettings
 from localcloud.broker.delivery import Consumer, Outcome, Settlement
@@ -20,6 +21,7 @@ from localcloud.broker.errors import (
 from localcloud.broker.forwarding import Target, forward
 from localcloud.broker.locks import Lock, Locks, now_ms
 from localcloud.broker.message import DEAD_LETTER_SOURCE, Message
+from localcloud.broker.records import Records
 from localcloud.broker.rules import Rules
 from localcloud.broker.schedule import Schedule
 from localcloud.broker.stored import State, StoredMessage
@@ -34,8 +36,10 @@ class Queue:
         name: str,
         settings: QueueSettings,
         loop: asyncio.AbstractEventLoop,
+        records: Records,
         dead_letter_source: str | None = None,
     ) -> None:
+        """It begins empty: `restore` brings back what its records hold."""
         self.name = name
         self.settings = settings
         self.loop = loop
@@ -46,17 +50,36 @@ class Queue:
         self.forward_dead_letters_to: Target | None = None
         if dead_letter_source is None:
             own = QueueSettings(lock_duration_s=settings.lock_duration_s)
-            self.dead_letters = Queue(f"{name}/$DeadLetterQueue", own, loop, dead_letter_source=name)
+            self.dead_letters = Queue(f"{name}/$DeadLetterQueue", own, loop, records, dead_letter_source=name)
+        self.records = records.of(name)
         self._messages: dict[int, StoredMessage] = {}
-        self._last_sequence_number = 0
+        self._last_sequence_number = self.records.last_number
         self._bytes = 0
         self._available: list[int] = []
         self._locks = Locks(loop, settings.lock_duration_s, self._lock_expired)
         self._waiting: OrderedDict[Consumer, None] = OrderedDict()
         self._schedule = Schedule(loop)
         self._duplicates = (
-            DuplicateHistory(settings.duplicate_window_s) if settings.duplicate_window_s is not None else None
+            DuplicateHistory(settings.duplicate_window_s, self.records)
+            if settings.duplicate_window_s is not None
+            else None
         )
+
+    def restore(self) -> None:
+        """Takes up what was in the queue when the broker ended."""
+        for kept in self.records.messages():
+            message = StoredMessage(
+                kept.content, kept.sequence_number, kept.enqueued_ms, kept.state, self._dead_letter_source
+            )
+            message.delivery_count = kept.delivery_count
+            self._hold(message)
+            self._limit_life(message, kept.expires_ms)
+            if message.state is State.SCHEDULED:
+                self._wait_for(message)
+            elif message.state is State.AVAILABLE:
+                self._make_available(message)
+        if self.dead_letters is not None:
+            self.dead_letters.restore()
 
     # ---- sending
 
@@ -70,12 +93,12 @@ class Queue:
         self.check(messages)
         return [self._put(message) for message in messages]
 
-    def enqueue(self, content: Message) -> int:
+    def enqueue(self, content: Message, delivery_count: int = 0) -> int:
         """Takes a message at once, however full the queue is: to refuse it would lose it."""
         if self.forward_to is not None:
             return self._forward(content, self.forward_to)
-        message = self._store(content, State.AVAILABLE)
-        self._limit_life(message)
+        message = self._store(content, State.AVAILABLE, delivery_count)
+        self._limit_life(message, self._end_of_life_ms(content))
         self._make_available(message)
         return message.sequence_number
 
@@ -89,16 +112,21 @@ class Queue:
             self._remove(self._messages[number])
 
     def _put(self, content: Message) -> int:
-        if self._duplicates and not self._duplicates.is_new(content.message_id, self.loop.time()):
+        if self._duplicates and not self._duplicates.is_new(content.message_id, now_ms()):
             return 0
         if content.scheduled_ms is None or content.scheduled_ms <= now_ms():
             return self.enqueue(content)
         message = self._store(content, State.SCHEDULED)
-        self._schedule.add(message.sequence_number, content.scheduled_ms, lambda: self._come_due(message))
+        self._wait_for(message)
         return message.sequence_number
+
+    def _wait_for(self, message: StoredMessage) -> None:
+        due_ms = message.content.scheduled_ms or 0
+        self._schedule.add(message.sequence_number, due_ms, lambda: self._come_due(message))
 
     def _forward(self, content: Message, target: Target) -> int:
         self._last_sequence_number += 1
+        self.records.number(self._last_sequence_number)
         reasons = forward(content, target)
         if reasons is not None:
             self._bury(content.dead_lettered(reasons))
@@ -108,15 +136,21 @@ class Queue:
         self._remove(message)
         self.enqueue(message.content)
 
-    def _store(self, content: Message, state: State) -> StoredMessage:
+    def _store(self, content: Message, state: State, delivery_count: int = 0) -> StoredMessage:
         self._last_sequence_number += 1
         message = StoredMessage(content, self._last_sequence_number, now_ms(), state, self._dead_letter_source)
+        message.delivery_count = delivery_count
+        self._hold(message)
+        self.records.add(message)
+        return message
+
+    def _hold(self, message: StoredMessage) -> None:
         self._messages[message.sequence_number] = message
         self._bytes += message.size_bytes
-        return message
 
     def _remove(self, message: StoredMessage) -> None:
         del self._messages[message.sequence_number]
+        self.records.remove(message.sequence_number)
         self._bytes -= message.size_bytes
         if message.expiry is not None:
             message.expiry.cancel()
@@ -150,6 +184,9 @@ class Queue:
         deferred = []
         for number in sequence_numbers:
             message = self._messages.get(number)
+            if message is not None and message.state is State.DEFERRED and _is_expired(message):
+                self._end_life(message)  # which is not looked at as long as nobody asks for it
+                message = None
             if message is None or message.state is not State.DEFERRED:
                 raise AmqpError(MESSAGE_NOT_FOUND, f"The deferred message {number} could not be found.")
             deferred.append(message)
@@ -230,16 +267,28 @@ class Queue:
                 self._remove(message)
             case Outcome.ABANDONED:
                 message.delivery_count += 1
+                self._modify(message, settlement.properties)
+                self.records.change(message)
                 self._requeue(message)
             case Outcome.RELEASED:
                 self._requeue(message)
             case Outcome.DEFERRED:
-                message.state = State.DEFERRED
+                message.deferred = True
+                message.delivery_count += 1  # as the service counts
+                self._modify(message, settlement.properties)
+                self._set_aside(message)
             case Outcome.DEAD_LETTERED:
-                self._dead_letter(message, settlement.reasons)
+                self._dead_letter(message, settlement.properties)
+
+    def _modify(self, message: StoredMessage, changes: Mapping[str, Any]) -> None:
+        if changes:
+            self._bytes -= message.size_bytes
+            message.content = message.content.modified(changes)
+            self._bytes += message.size_bytes
+            self.records.change_content(message)
 
     def _requeue(self, message: StoredMessage) -> None:
-        if message.expires_ms is not None and message.expires_ms <= now_ms():
+        if _is_expired(message):
             self._end_life(message)
         elif message.delivery_count >= self.settings.max_delivery_count and self.dead_letters is not None:
             description = f"Message could not be consumed after {self.settings.max_delivery_count} delivery attempts."
@@ -250,28 +299,38 @@ class Queue:
                     "DeadLetterErrorDescription": description,
                 },
             )
+        elif message.deferred:
+            self._set_aside(message)
         else:
             self._make_available(message)
 
-    def _dead_letter(self, message: StoredMessage, reasons: dict[str, str]) -> None:
-        self._remove(message)
-        self._bury(message.content.dead_lettered(reasons))
+    def _set_aside(self, message: StoredMessage) -> None:
+        """Deferral is for good: a deferred message that is abandoned counts the delivery and stays deferred."""
+        message.state = State.DEFERRED
+        self.records.change(message)
 
-    def _bury(self, dead: Message) -> None:
+    def _dead_letter(self, message: StoredMessage, reasons: Mapping[str, Any]) -> None:
+        self._remove(message)
+        self._bury(message.content.dead_lettered(reasons), message.delivery_count)
+
+    def _bury(self, dead: Message, delivery_count: int = 0) -> None:
         target = self.forward_dead_letters_to
         if target is None or forward(dead.annotated(DEAD_LETTER_SOURCE, self.name), target) is not None:
             # A message that is dead-lettered again stays where it is, at the end.
-            (self.dead_letters or self).enqueue(dead)
+            (self.dead_letters or self).enqueue(dead, delivery_count)
 
-    def _limit_life(self, message: StoredMessage) -> None:
-        limits_s = []
-        if message.content.time_to_live_ms is not None:
-            limits_s.append(message.content.time_to_live_ms / 1000)
+    def _end_of_life_ms(self, content: Message) -> int | None:
+        limits_ms = []
+        if content.time_to_live_ms is not None:
+            limits_ms.append(content.time_to_live_ms)
         if self.settings.default_time_to_live_s is not None and self._dead_letter_source is None:
-            limits_s.append(self.settings.default_time_to_live_s)
-        if limits_s:
-            message.expires_ms = now_ms() + round(min(limits_s) * 1000)
-            message.expiry = self.loop.call_later(min(limits_s), self._expire, message)
+            limits_ms.append(round(self.settings.default_time_to_live_s * 1000))
+        return now_ms() + min(limits_ms) if limits_ms else None
+
+    def _limit_life(self, message: StoredMessage, end_ms: int | None) -> None:
+        message.expires_ms = end_ms
+        if end_ms is not None:
+            message.expiry = self.loop.call_later(max(end_ms - now_ms(), 0) / 1000, self._expire, message)
 
     def _expire(self, message: StoredMessage) -> None:
         # A locked one is its consumer's until it is settled; a deferred one stays until it is asked for.
@@ -287,3 +346,7 @@ class Queue:
             )
         else:
             self._remove(message)
+
+
+def _is_expired(message: StoredMessage) -> bool:
+    return message.expires_ms is not None and message.expires_ms <= now_ms()

@@ -9,6 +9,7 @@ from typing import Any, Final
 from localcloud.broker.amqp_types import Described, ULong
 from localcloud.broker.errors import ARGUMENT_ERROR, AmqpError
 from localcloud.broker.fields import Body, field
+from localcloud.broker.records import EntityRecords
 from localcloud.broker.requests import Response
 from localcloud.broker.rules import ConstantFilter, CorrelationFilter, Filter, Rule, Rules, SqlAction, SqlFilter
 from localcloud.broker.sql_tokens import SqlError
@@ -29,29 +30,42 @@ _RULE_DESCRIPTION, _EMPTY_ACTION, _SQL_ACTION = 0x13700000004, 0x13700000005, 0x
 _SQL, _TRUE, _FALSE, _CORRELATION = 0x1370000006, 0x1370000007, 0x1370000008, 0x1370000009
 
 
-def _add(rules: Rules, body: Body) -> Response:
+def restore_rules(rules: Rules, records: EntityRecords) -> None:
+    """Changes the declared rules as clients had changed them when the broker ended."""
+    for name, description in records.rule_changes():
+        rules.put(name, None if description is None else _parse(name, description))
+
+
+def _add(rules: Rules, records: EntityRecords, body: Body) -> Response:
     name, description = field(body, "rule-name", str), field(body, "rule-description", dict)
+    rules.add(_parse(name, description))
+    records.rule_change(name, description)
+    return Response(200, "OK")
+
+
+def _parse(name: str, description: Body) -> Rule:
     if not name:
         raise AmqpError(ARGUMENT_ERROR, "'rule-name' is empty.")
     try:
         action = description.get("sql-rule-action")
-        rule = Rule(
+        return Rule(
             name,
             _filter(description),
             SqlAction(field(action, "expression", str)) if isinstance(action, dict) else None,
         )
     except SqlError as error:
         raise AmqpError(ARGUMENT_ERROR, f"The rule '{name}' is not valid: {error}.") from error
-    rules.add(rule)
+
+
+def _remove(rules: Rules, records: EntityRecords, body: Body) -> Response:
+    name = field(body, "rule-name", str)
+    rules.remove(name)
+    records.rule_change(name, None)
     return Response(200, "OK")
 
 
-def _remove(rules: Rules, body: Body) -> Response:
-    rules.remove(field(body, "rule-name", str))
-    return Response(200, "OK")
-
-
-def _enumerate(rules: Rules, body: Body) -> Response:
+def _enumerate(rules: Rules, records: EntityRecords, body: Body) -> Response:
+    del records
     skip, top = field(body, "skip", int), field(body, "top", int)
     if skip < 0 or top < 0:
         raise AmqpError(ARGUMENT_ERROR, "'skip' and 'top' are not negative.")
@@ -98,7 +112,7 @@ def _described_filter(rule_filter: Filter) -> Described:
             return Described(ULong(_FALSE), [])
 
 
-FOR_RULES: Final[dict[str, Callable[[Rules, Body], Response]]] = {
+FOR_RULES: Final[dict[str, Callable[[Rules, EntityRecords, Body], Response]]] = {
     "add-rule": _add,
     "remove-rule": _remove,
     "enumerate-rules": _enumerate,

@@ -104,6 +104,12 @@ class Rules:
         if self._rules.pop(name.lower(), None) is None:
             raise AmqpError(NOT_FOUND, f"The rule '{name}' could not be found.")
 
+    def put(self, name: str, rule: Rule | None) -> None:
+        """Sets the rule of that name, or none."""
+        self._rules.pop(name.lower(), None)
+        if rule is not None:
+            self._rules[name.lower()] = rule
+
     def copies(self, message: Message) -> list[Message]:
         """What the subscription gets of a message."""
         if all(rule is DEFAULT_RULE for rule in self):

@@ -2,27 +2,52 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 from localcloud.broker.config import BrokerConfig
 from localcloud.broker.connection import Connection
 from localcloud.broker.errors import CONNECTION_FORCED, AmqpError
 from localcloud.broker.namespace import Namespace
+from localcloud.broker.records import open_journal
+from localcloud.journal import Journal
 
 
 async def serve(
-    config: BrokerConfig, address: str, port: int, stop: asyncio.Event, on_ready: Callable[[int], None]
+    config: BrokerConfig,
+    address: str,
+    port: int,
+    data: Path | None,
+    stop: asyncio.Event,
+    on_ready: Callable[[int], None],
 ) -> None:
-    """Serves until `stop` is set. `on_ready` gets the port once clients can connect. Raises OSError."""
+    """Serves until `stop` is set. `on_ready` gets the port once clients can connect.
+
+    `data` is the folder in which entities keep what they hold; without one they keep nothing. Raises OSError,
+    `Misconfigured` if the folder cannot be used, and `Unavailable` if it cannot be written any more.
+    """
     loop = asyncio.get_running_loop()
-    namespace = Namespace(config, loop)
-    connections: set[Connection] = set()
-    server = await loop.create_server(lambda: Connection(namespace, connections), address, port)
+    journal = open_journal(data)
     try:
-        on_ready(server.sockets[0].getsockname()[1])
-        await stop.wait()
+        namespace = Namespace(config, loop, journal)
+        connections: set[Connection] = set()
+        server = await loop.create_server(lambda: Connection(namespace, connections), address, port)
+        try:
+            on_ready(server.sockets[0].getsockname()[1])
+            await _until(stop, journal)
+        finally:
+            server.close()
+            for connection in list(connections):
+                connection.close(AmqpError(CONNECTION_FORCED, "The broker stops."))
+            namespace.close()
+            await server.wait_closed()
     finally:
-        server.close()
-        for connection in list(connections):
-            connection.close(AmqpError(CONNECTION_FORCED, "The broker stops."))
-        namespace.close()
-        await server.wait_closed()
+        await journal.close()
+
+
+async def _until(stop: asyncio.Event, journal: Journal) -> None:
+    stopping, failing = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(journal.failed())
+    await asyncio.wait([stopping, failing], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if failing.done():
+        failing.result()
+    failing.cancel()

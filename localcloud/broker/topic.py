@@ -9,7 +9,9 @@ from localcloud.broker.errors import MESSAGE_NOT_FOUND, AmqpError
 from localcloud.broker.locks import now_ms
 from localcloud.broker.message import Message
 from localcloud.broker.queue import Queue
+from localcloud.broker.records import Records
 from localcloud.broker.schedule import Schedule
+from localcloud.broker.stored import State, StoredMessage
 
 
 class Topic:
@@ -19,16 +21,24 @@ class Topic:
         settings: TopicSettings,
         subscriptions: Mapping[str, Queue],
         loop: asyncio.AbstractEventLoop,
+        records: Records,
     ) -> None:
         """`subscriptions` by their name in lower case."""
         self.name = name
         self.subscriptions = subscriptions
-        self._loop = loop
-        self._last_sequence_number = 0
+        self._records = records.of(name)
+        self._last_sequence_number = self._records.last_number
         self._schedule = Schedule(loop)
         self._duplicates = (
-            DuplicateHistory(settings.duplicate_window_s) if settings.duplicate_window_s is not None else None
+            DuplicateHistory(settings.duplicate_window_s, self._records)
+            if settings.duplicate_window_s is not None
+            else None
         )
+
+    def restore(self) -> None:
+        """Takes up what was scheduled when the broker ended; subscriptions have the rest."""
+        for kept in self._records.messages():
+            self._wait_for(StoredMessage(kept.content, kept.sequence_number, kept.enqueued_ms, kept.state, None))
 
     def put(self, messages: Sequence[Message]) -> list[int]:
         """Takes the messages and returns their sequence numbers, 0 for a duplicate. Raises AmqpError."""
@@ -43,22 +53,34 @@ class Topic:
                 raise AmqpError(MESSAGE_NOT_FOUND, f"The scheduled message {number} could not be found.")
         for number in sequence_numbers:
             self._schedule.cancel(number)
+            self._records.remove(number)
 
     def close(self) -> None:
         self._schedule.close()
         for subscription in self.subscriptions.values():
             subscription.close()
 
-    def _put(self, message: Message) -> int:
-        if self._duplicates and not self._duplicates.is_new(message.message_id, self._loop.time()):
+    def _put(self, content: Message) -> int:
+        if self._duplicates and not self._duplicates.is_new(content.message_id, now_ms()):
             return 0
         self._last_sequence_number += 1
-        if message.scheduled_ms is None or message.scheduled_ms <= now_ms():
-            self._fan_out(message)
+        if content.scheduled_ms is None or content.scheduled_ms <= now_ms():
+            self._records.number(self._last_sequence_number)
+            self._fan_out(content)
         else:
             # Subscriptions get it when it is due, not before: what they hold is theirs to deliver.
-            self._schedule.add(self._last_sequence_number, message.scheduled_ms, lambda: self._fan_out(message))
+            message = StoredMessage(content, self._last_sequence_number, now_ms(), State.SCHEDULED, None)
+            self._records.add(message)
+            self._wait_for(message)
         return self._last_sequence_number
+
+    def _wait_for(self, message: StoredMessage) -> None:
+        due_ms = message.content.scheduled_ms or 0
+        self._schedule.add(message.sequence_number, due_ms, lambda: self._come_due(message))
+
+    def _come_due(self, message: StoredMessage) -> None:
+        self._records.remove(message.sequence_number)
+        self._fan_out(message.content)
 
     def _fan_out(self, message: Message) -> None:
         for subscription in self.subscriptions.values():

@@ -34,15 +34,16 @@ def _arguments() -> argparse.Namespace:
         type=Path,
         help=f"the settings file, whose values the environment overrides (default: {FILE_NAME} of the app, if any)",
     )
+    parser.add_argument("--no-local-settings", action="store_true", help="take settings from the environment only")
     return parser.parse_args()
 
 
-def _local_settings(app_root: Path, chosen: Path | None) -> LocalSettings:
+def _local_settings(arguments: argparse.Namespace) -> LocalSettings:
     """Raises `Misconfigured` for a file that was chosen and is not there, and for one that makes no sense."""
-    usual = app_root / FILE_NAME
-    if chosen is None and not usual.exists():
+    path: Path = arguments.settings or arguments.app_root / FILE_NAME
+    if arguments.no_local_settings or not (arguments.settings or path.exists()):
         return LocalSettings()
-    return read_local_settings(chosen or usual)
+    return read_local_settings(path)
 
 
 def _stop_on_signals(stopping: asyncio.Event) -> None:
@@ -64,7 +65,7 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
 
 async def _run(arguments: argparse.Namespace) -> int:
     app_root = arguments.app_root.resolve()
-    local = _local_settings(app_root, arguments.settings)
+    local = _local_settings(arguments)
     host = Host(app_root, AppSettings.over(local.values), local.cors)
     configure_logging(host.options.log_levels)
     stopping = asyncio.Event()

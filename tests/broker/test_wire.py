@@ -23,6 +23,7 @@ from localcloud.broker.performatives import (
     TRANSFER,
     performative,
 )
+from localcloud.journal import MemoryJournal
 from tests.broker.conftest import RunningBroker
 from tests.broker.wire import (
     SASL_PLAIN,
@@ -76,7 +77,7 @@ async def test_a_handshake_may_come_byte_by_byte(broker: RunningBroker) -> None:
 async def test_a_handshake_that_stalls_is_ended() -> None:
     """With the reason, as far as the peer can understand one."""
     loop = asyncio.get_running_loop()
-    namespace = Namespace(parse({}), loop)
+    namespace = Namespace(parse({}), loop, MemoryJournal())
     connections: set[Connection] = set()
     server = await loop.create_server(lambda: Connection(namespace, connections, 0.1), "127.0.0.1", 0)
     async with server, wire_client(server.sockets[0].getsockname()[1]) as client:
@@ -163,7 +164,7 @@ async def test_a_request_that_cannot_be_granted_is_answered(
 async def test_a_failure_of_the_broker_is_answered_with_status_500(monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection goes on."""
     loop = asyncio.get_running_loop()
-    namespace = Namespace(parse({"servicebus": {"queues": {"q": {}}}}), loop)
+    namespace = Namespace(parse({"servicebus": {"queues": {"q": {}}}}), loop, MemoryJournal())
     server = await loop.create_server(lambda: Connection(namespace, set()), "127.0.0.1", 0)
     monkeypatch.setattr(EntityNode, "handle", lambda *_: 1 / 0)
     async with server, wire_client(server.sockets[0].getsockname()[1]) as client:
