@@ -13,6 +13,7 @@ from localcloud.broker.config import BrokerConfig, load
 from localcloud.broker.server import serve
 from localcloud.errors import Misconfigured, Unavailable
 
+DEFAULT_CONFIG = Path("localcloud/cloud.toml")
 EXIT_MISCONFIGURED = 2
 EXIT_PORT_TAKEN = 3
 EXIT_DATA_LOST = 4
@@ -26,8 +27,9 @@ def main() -> int:
     parser.add_argument(
         "--config",
         type=Path,
-        default=Path("localcloud/cloud.toml"),
-        help="entities: TOML or an emulator's Config.json (default %(default)s)",
+        action="append",
+        help="entities: TOML or an emulator's Config.json; several files together declare one namespace "
+        f"(default {DEFAULT_CONFIG})",
     )
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="keep messages and events there through a restart or a crash"
@@ -35,7 +37,7 @@ def main() -> int:
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="broker: %(levelname)s %(message)s")
     try:
-        config = load(arguments.config)
+        config = load(*(arguments.config or [DEFAULT_CONFIG]))
         asyncio.run(_run(config, arguments.address, arguments.port, arguments.data))
     except Misconfigured as error:
         print(f"broker: {error}", file=sys.stderr)

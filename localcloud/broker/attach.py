@@ -14,7 +14,6 @@ from localcloud.broker.management import EntityNode
 from localcloud.broker.message_sessions import MessageSession, SessionQueue
 from localcloud.broker.namespace import HubPartition, Namespace, address_path
 from localcloud.broker.nodes import EventHubsNode, TokenNode
-from localcloud.broker.partition import Reader
 from localcloud.broker.performatives import (
     ATTACH,
     SENDER_SETTLES,
@@ -27,6 +26,7 @@ from localcloud.broker.performatives import (
 )
 from localcloud.broker.position import parse_selector
 from localcloud.broker.queue import Queue
+from localcloud.broker.reader import Reader
 from localcloud.broker.requests import Node, ReplySource, RequestSink
 from localcloud.broker.session import Session
 from localcloud.broker.sinks import EventSink, MessageSink
@@ -35,6 +35,7 @@ _TOKEN_NODE, _MANAGEMENT = "$cbs", "$management"
 _SESSION_FILTER = "com.microsoft:session-filter"
 _SELECTOR_FILTER = "apache.org:selector-filter:string"
 _RUNTIME_METRICS = "com.microsoft:enable-receiver-runtime-metric"
+_EPOCH, _RECEIVER_NAME = "com.microsoft:epoch", "com.microsoft:receiver-name"
 _SOURCE_FIELD, _TARGET_FIELD, _FILTER_FIELD = 5, 6, 7
 _SESSION_WAIT_MS = 65_000  # the SDKs' default
 _TICKS_1970 = 621_355_968_000_000_000  # .NET counts tenths of microseconds since year 1
@@ -152,16 +153,24 @@ class Attachment:
             raise AmqpError(NOT_ALLOWED, f"Nothing can be received from {self._path}.")
 
     def _attach_reader(self, entity: HubPartition, group: str) -> None:
-        epoch = (self._attach.properties or {}).get("com.microsoft:epoch")
+        properties = self._attach.properties or {}
+        epoch = properties.get(_EPOCH)
         if not isinstance(epoch, int | None):
             raise AmqpError(INVALID_FIELD, "An epoch is a number.")
         position = parse_selector(text(self._filters.get(_SELECTOR_FILTER)))
         desired = self._attach.desired_capabilities or []
         capabilities = desired if isinstance(desired, list) else [desired]
         link = self._outgoing(settled=True)
-        with_metrics = _RUNTIME_METRICS in map(text, capabilities)
-        reader = Reader(entity.partition, link, group, position, epoch, with_metrics=with_metrics)
-        entity.partition.admit(reader)
+        reader = Reader(
+            entity.partition,
+            link,
+            group,
+            position,
+            epoch,
+            name=text(properties.get(_RECEIVER_NAME)) or "nil",
+            with_metrics=_RUNTIME_METRICS in map(text, capabilities),
+        )
+        entity.partition.readers.admit(reader)
         link.source = reader
         self._accept(settled=True)
 

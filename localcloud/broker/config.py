@@ -24,6 +24,7 @@ from localcloud.errors import Misconfigured
 
 # Longer than any run of the broker: such a message does not expire.
 _ENDLESS_S = 10 * 365 * 86400.0
+_RETENTION_HOURS, _MAX_RETENTION_HOURS = 24, 2160
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class TopicSettings:
 class EventHubSettings:
     partition_count: int
     consumer_groups: tuple[str, ...] = ()
+    retention_s: float = _RETENTION_HOURS * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,34 @@ class BrokerConfig:
     event_hubs: Mapping[str, EventHubSettings]
 
 
-def load(path: Path) -> BrokerConfig:
-    """Reads `[servicebus]` and `[eventhubs]` of a TOML file, or the Config.json of Microsoft's Service Bus emulator.
+def load(*paths: Path) -> BrokerConfig:
+    """Reads `[servicebus]` and `[eventhubs]` of TOML files, or the Config.json of Microsoft's emulators.
 
-    Other sections of the TOML file are not the broker's. Raises Misconfigured.
+    Several files declare one namespace together, and no entity twice. Other sections of a TOML file are not the
+    broker's. Raises Misconfigured.
     """
+    parts = [_declared(_document(path)) for path in paths]
+    files: dict[str, Path] = {}
+    for path, part in zip(paths, parts, strict=True):
+        for name in {name.lower() for name in _names(part)}:
+            if name in files:
+                raise Misconfigured(f"{path}: {files[name]} declares an entity called {name} too")
+            files[name] = path
+    return _checked(
+        BrokerConfig(
+            queues={name: queue for part in parts for name, queue in part.queues.items()},
+            topics={name: topic for part in parts for name, topic in part.topics.items()},
+            event_hubs={name: hub for part in parts for name, hub in part.event_hubs.items()},
+        )
+    )
+
+
+def parse(document: Mapping[str, Any]) -> BrokerConfig:
+    """Raises Misconfigured that names the property at fault."""
+    return _checked(_declared(document))
+
+
+def _document(path: Path) -> Mapping[str, Any]:
     is_json = path.suffix.lower() == ".json"
     try:
         content = path.read_text(encoding="utf-8-sig")
@@ -76,15 +101,14 @@ def load(path: Path) -> BrokerConfig:
         raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise Misconfigured(f"{path} is not valid {'JSON' if is_json else 'TOML'}: {error}") from error
-    return parse(translated(document) if is_json else document)
+    return translated(document) if is_json else document
 
 
-def parse(document: Mapping[str, Any]) -> BrokerConfig:
-    """Raises Misconfigured that names the property at fault."""
+def _declared(document: Mapping[str, Any]) -> BrokerConfig:
     service_bus = as_table(document.get("servicebus", {}), "servicebus")
     refuse_unknown(service_bus, {"defaults", "queues", "topics"}, "servicebus")
     defaults = _queue(service_bus.get("defaults", {}), "servicebus.defaults", QueueSettings())
-    config = BrokerConfig(
+    return BrokerConfig(
         queues={
             name: _queue(value, where, defaults)
             for name, value, where in entities(service_bus.get("queues", {}), "servicebus.queues")
@@ -98,9 +122,16 @@ def parse(document: Mapping[str, Any]) -> BrokerConfig:
             for name, value, where in entities(document.get("eventhubs", {}), "eventhubs")
         },
     )
-    refuse_same_names([*config.queues, *config.topics, *config.event_hubs])
+
+
+def _checked(config: BrokerConfig) -> BrokerConfig:
+    refuse_same_names(_names(config))
     _refuse_unknown_targets(config)
     return config
+
+
+def _names(config: BrokerConfig) -> list[str]:
+    return [*config.queues, *config.topics, *config.event_hubs]
 
 
 def _queue(value: Any, where: str, defaults: QueueSettings) -> QueueSettings:
@@ -198,12 +229,20 @@ def _subscription(value: Any, where: str, defaults: QueueSettings) -> QueueSetti
 
 def _event_hub(value: Any, where: str) -> EventHubSettings:
     table = as_table(value, where)
-    refuse_unknown(table, {"PartitionCount", "ConsumerGroups"}, where)
+    refuse_unknown(table, {"PartitionCount", "ConsumerGroups", "RetentionTimeInHours"}, where)
     groups = table.get("ConsumerGroups", [])
     if not isinstance(groups, list):
         raise Misconfigured(f"{where}.ConsumerGroups must be a list of names")
     names = tuple(entity_name(group, f"{where}.ConsumerGroups") for group in groups)
-    return EventHubSettings(count(table, "PartitionCount", where, 1, 1024), names)
+    return EventHubSettings(count(table, "PartitionCount", where, 1, 1024), names, _retention_s(table, where))
+
+
+def _retention_s(table: Mapping[str, Any], where: str) -> float:
+    # In Azure whole hours; less than one serves to try what an app does when events are gone.
+    hours = table.get("RetentionTimeInHours", _RETENTION_HOURS)
+    if not isinstance(hours, int | float) or isinstance(hours, bool) or not 0 < hours <= _MAX_RETENTION_HOURS:
+        raise Misconfigured(f"{where}.RetentionTimeInHours must be a number above 0 and up to {_MAX_RETENTION_HOURS}")
+    return hours * 3600.0
 
 
 def _duplicate_window(table: Mapping[str, Any], where: str, default_s: float | None) -> float | None:

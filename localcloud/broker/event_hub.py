@@ -1,28 +1,35 @@
 """An event hub: spreads events over its partitions and bounds what they keep."""
 
-import time
 from collections.abc import Sequence
 from itertools import count
 from typing import Any
-from zlib import crc32
 
 from localcloud.broker.amqp_types import Array, Int, Timestamp
 from localcloud.broker.config import EventHubSettings
 from localcloud.broker.errors import ARGUMENT_OUT_OF_RANGE, AmqpError
+from localcloud.broker.locks import now_ms
 from localcloud.broker.message import PARTITION_KEY, annotation
 from localcloud.broker.partition import IncomingEvent, Partition
+from localcloud.broker.partition_key import partition_index
+from localcloud.broker.records import Records
+from localcloud.broker.retention import Retention
 
 DEFAULT_GROUP = "$Default"
-RETENTION_BYTES = 256 << 20  # shared evenly by the partitions
+_HUB_BYTES = 256 << 20  # shared evenly by the partitions
+_LEAST_PARTITION_BYTES = 4 << 20  # a few of the largest events
 
 
 class EventHub:
-    def __init__(self, name: str, settings: EventHubSettings) -> None:
+    def __init__(self, name: str, settings: EventHubSettings, records: Records) -> None:
         self.name = name
-        share = RETENTION_BYTES // settings.partition_count
-        self.partitions = [Partition(str(number), share) for number in range(settings.partition_count)]
+        room_bytes = max(_HUB_BYTES // settings.partition_count, _LEAST_PARTITION_BYTES)
+        retention = Retention(int(settings.retention_s * 1000), room_bytes)
+        self.partitions = [
+            Partition(str(number), retention, records.of_partition(f"{name}/Partitions/{number}"))
+            for number in range(settings.partition_count)
+        ]
         self.groups = frozenset(group.lower() for group in (DEFAULT_GROUP, *settings.consumer_groups))
-        self._created_ms = time.time_ns() // 1_000_000
+        self._created_ms = now_ms()
         self._turn = count()
 
     def partition(self, partition_id: str) -> Partition:
@@ -32,7 +39,8 @@ class EventHub:
                 return partition
         raise AmqpError(
             ARGUMENT_OUT_OF_RANGE,
-            f"Partition '{partition_id}' does not exist; event hub {self.name} has {len(self.partitions)}.",
+            "The specified partition is invalid for an EventHub partition sender or receiver. "
+            f"It should be between 0 and {len(self.partitions) - 1}.",
         )
 
     def append(self, events: Sequence[IncomingEvent], partition: Partition | None, partition_key: str | None) -> None:
@@ -44,15 +52,16 @@ class EventHub:
         if key is None and events:
             key = events[0].partition_key
         if partition is None:
-            turn = crc32(key.encode()) if key is not None else next(self._turn)
-            partition = self.partitions[turn % len(self.partitions)]
-        now_ms = time.time_ns() // 1_000_000
+            number = len(self.partitions)
+            index = partition_index(key, number) if key is not None else next(self._turn) % number
+            partition = self.partitions[index]
+        moment_ms = now_ms()
         for event in events:
             if key is not None and event.partition_key is None:
                 annotations = event.annotations.plus(annotation(PARTITION_KEY, key), 1)
                 event = event._replace(annotations=annotations)  # noqa: PLW2901 - the event with its key
-            partition.append(event, now_ms)
-        partition.wake_readers()
+            partition.append(event, moment_ms)
+        partition.readers.wake()
 
     def properties(self) -> dict[str, Any]:
         """The answer to a READ of the hub."""
@@ -67,6 +76,7 @@ class EventHub:
     def partition_properties(self, partition_id: str) -> dict[str, Any]:
         """The answer to a READ of a partition. Raises AmqpError."""
         partition = self.partition(partition_id)
+        partition.forget(now_ms())
         last = partition.last
         return {
             "name": self.name,
@@ -76,5 +86,5 @@ class EventHub:
             "last_enqueued_sequence_number": last.sequence_number if last else -1,
             "last_enqueued_offset": str(last.offset) if last else "-1",
             "last_enqueued_time_utc": Timestamp(last.enqueued_ms if last else 0),
-            "is_partition_empty": last is None,
+            "is_partition_empty": partition.is_empty,
         }

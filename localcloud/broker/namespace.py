@@ -5,7 +5,7 @@ import logging
 from typing import NamedTuple
 
 from localcloud.broker.config import BrokerConfig, QueueSettings
-from localcloud.broker.errors import NOT_FOUND, AmqpError
+from localcloud.broker.errors import NOT_FOUND, NOT_IMPLEMENTED, AmqpError
 from localcloud.broker.event_hub import EventHub
 from localcloud.broker.message_sessions import SessionQueue
 from localcloud.broker.partition import Partition
@@ -53,7 +53,7 @@ class Namespace:
                 subscriptions[subscription.lower()].rules = Rules(rules) if rules is not None else Rules()
             self._entities[name.lower()] = Topic(name, topic, subscriptions, loop, records)
         for name, hub in config.event_hubs.items():
-            self._entities[name.lower()] = EventHub(name, hub)
+            self._entities[name.lower()] = EventHub(name, hub, records)
         for entity in list(self._entities.values()):
             for queue in _queues(entity):
                 queue.forward_to = self._target(queue.settings.forward_to)
@@ -78,6 +78,8 @@ class Namespace:
                 found = _partition(self._entities.get(name), None, partition)
             case [name, "consumergroups", group, "partitions", partition]:
                 found = _partition(self._entities.get(name), group, partition)
+            case [name, "publishers", _] if isinstance(self._entities.get(name), EventHub):
+                raise AmqpError(NOT_IMPLEMENTED, "Publisher policies are not supported; send with a partition key.")
             case _:
                 found = None
         if found is None:

@@ -5,9 +5,7 @@ from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
 from localcloud.broker.amqp_types import Timestamp
-from localcloud.broker.delivery import Consumer, Settlement
-from localcloud.broker.encoder import described, encode_map
-from localcloud.broker.errors import LINK_STOLEN, RESOURCE_LIMIT_EXCEEDED, AmqpError
+from localcloud.broker.errors import ARGUMENT_ERROR, AmqpError
 from localcloud.broker.message import (
     DELIVERY_ANNOTATIONS,
     ENQUEUED_TIME,
@@ -20,13 +18,14 @@ from localcloud.broker.message import (
     raw_map,
     sections,
 )
+from localcloud.broker.performatives import text
 from localcloud.broker.position import Bound, Position
+from localcloud.broker.reader import Readers
+from localcloud.broker.records import PartitionRecords
+from localcloud.broker.retention import Retention
 
 OFFSET = "x-opt-offset"
-MAX_READERS_PER_GROUP = 5  # the service's limit for readers without epoch
 _EVENT_OVERHEAD_BYTES = 256
-# Events are settled as they are sent, so that nobody needs to tell them apart by their tags.
-_TAG = bytes(16)
 
 
 class IncomingEvent(NamedTuple):
@@ -38,8 +37,8 @@ class IncomingEvent(NamedTuple):
 
     @property
     def partition_key(self) -> str | None:
-        key = self.annotations.get(PARTITION_KEY)
-        return None if key is None else str(key)
+        """Raises Malformed."""
+        return text(self.annotations.get(PARTITION_KEY))
 
 
 class Event(NamedTuple):
@@ -71,158 +70,87 @@ def parse_event(payload: bytes) -> IncomingEvent:
 
 
 class Partition:
-    def __init__(self, partition_id: str, retention_bytes: int) -> None:
-        """`retention_bytes`: the oldest events go when there are more."""
+    def __init__(self, partition_id: str, retention: Retention, records: PartitionRecords) -> None:
+        """It begins with what its records hold."""
         self.id = partition_id
-        self._retention_bytes = retention_bytes
-        self._bytes = 0
-        self._events: list[Event] = []
-        self._readers: list[Reader] = []
-        # Events live as long as this process, but a consumer's checkpoints live longer. Numbers that begin at the time
-        # of the start are behind every earlier one, so that such a consumer reads on instead of skipping what is new.
-        self._next_sequence_number = time.time_ns() // 1000
-        self._next_offset = time.time_ns()
+        self.readers = Readers()
+        self._retention = retention
+        self._records = records
+        self._events = [Event(*row) for row in records.events()]
+        self._bytes = sum(event.size_bytes for event in self._events)
+        self._last = self._events[-1] if self._events else None
+        # Where nothing is kept, a consumer's checkpoints still are. Numbers that begin at the time of the start are
+        # behind every earlier one, so that such a consumer reads on instead of skipping what is new.
+        self._next_sequence_number = records.last_number + 1 if records.last_number else time.time_ns() // 1000
+        self._next_offset = records.next_offset or time.time_ns()
 
-    # ---- events
+    @property
+    def is_empty(self) -> bool:
+        return not self._events
 
     @property
     def first_sequence_number(self) -> int:
+        """Of the first event that is kept; of the next one if there is none."""
         return self._next_sequence_number - len(self._events)
 
     @property
     def last(self) -> Event | None:
-        return self._events[-1] if self._events else None
+        """The event that came last, whether it is kept or not."""
+        return self._last
 
     def append(self, incoming: IncomingEvent, now_ms: int) -> None:
+        # The clock may be set back, the times of a partition's events are not.
+        enqueued_ms = now_ms if self._last is None else max(now_ms, self._last.enqueued_ms)
         entries = b"".join(
             (
                 annotation(SEQUENCE_NUMBER, self._next_sequence_number),
                 annotation(OFFSET, str(self._next_offset)),
-                annotation(ENQUEUED_TIME, Timestamp(now_ms)),
+                annotation(ENQUEUED_TIME, Timestamp(enqueued_ms)),
             )
         )
         rest = incoming.annotations.plus(entries, 3).section(MESSAGE_ANNOTATIONS) + incoming.rest
-        event = Event(incoming.header, rest, self._next_sequence_number, self._next_offset, now_ms)
+        event = Event(incoming.header, rest, self._next_sequence_number, self._next_offset, enqueued_ms)
         self._events.append(event)
+        self._last = event
         self._next_sequence_number += 1
         self._next_offset += event.size_bytes
+        self._records.add(event, event.sequence_number, self._next_offset)
         self._bytes += event.size_bytes
-        if self._bytes > self._retention_bytes:
-            self._drop_oldest()
+        self.forget(now_ms)
+
+    def forget(self, now_ms: int) -> None:
+        """Lets go what the retention no longer keeps."""
+        number = self._retention.surplus(self._events, self._bytes, now_ms)
+        if number:
+            self._bytes -= sum(event.size_bytes for event in self._events[:number])
+            del self._events[:number]
+            # The last one stays in the records, so that its numbers are known after a restart.
+            self._records.drop_before(min(self.first_sequence_number, self._next_sequence_number - 1))
 
     def event(self, sequence_number: int) -> Event | None:
         index = sequence_number - self.first_sequence_number
         return self._events[index] if 0 <= index < len(self._events) else None
 
     def sequence_number_at(self, position: Position) -> int:
-        """The number of the first event of a position."""
+        """The number of the first event of a position. Raises AmqpError for one that no event has reached."""
         bisect = bisect_left if position.inclusive else bisect_right
         match position.bound:
             case Bound.LATEST:
                 return self._next_sequence_number
             case Bound.SEQUENCE_NUMBER:
+                self._check(position, self._next_sequence_number, self._last.sequence_number if self._last else -1)
                 index = bisect(self._events, position.value, key=lambda event: event.sequence_number)
             case Bound.OFFSET:
+                self._check(position, self._next_offset, self._last.offset if self._last else -1)
                 index = bisect(self._events, position.value, key=lambda event: event.offset)
             case Bound.ENQUEUED_TIME:
                 index = bisect(self._events, position.value, key=lambda event: event.enqueued_ms)
         return self.first_sequence_number + index
 
-    # ---- readers
-
-    def admit(self, reader: "Reader") -> None:
-        """Adds a reader. A higher or equal epoch ends the readers of its group that are there.
-
-        Raises AmqpError if one with a higher epoch is there, or too many are.
-        """
-        rivals = [rival for rival in self._readers if rival.group == reader.group]
-        highest = max((rival.epoch for rival in rivals if rival.epoch is not None), default=None)
-        if highest is not None and (reader.epoch is None or reader.epoch < highest):
+    def _check(self, position: Position, following: int, last: int) -> None:
+        if position.value >= following:
+            kind = position.bound.value.replace("-", " ")
             raise AmqpError(
-                LINK_STOLEN,
-                f"A receiver with epoch {highest} reads already; a lower epoch or none is not allowed.",
+                ARGUMENT_ERROR,
+                f"The supplied {kind} '{position.value}' is invalid. The last {kind} in the system is '{last}'",
             )
-        if reader.epoch is not None:
-            for rival in rivals:
-                self._readers.remove(rival)
-                rival.consumer.detach(AmqpError(LINK_STOLEN, f"A new receiver with epoch {reader.epoch} was created."))
-        elif len(rivals) >= MAX_READERS_PER_GROUP:
-            raise AmqpError(
-                RESOURCE_LIMIT_EXCEEDED,
-                f"At most {MAX_READERS_PER_GROUP} receivers may read a partition in one consumer group.",
-            )
-        self._readers.append(reader)
-
-    def dismiss(self, reader: "Reader") -> None:
-        if reader in self._readers:
-            self._readers.remove(reader)
-
-    def wake_readers(self) -> None:
-        for reader in list(self._readers):
-            reader.pump()
-
-    def _drop_oldest(self) -> None:
-        # More than needed goes at once, so that not every event at the limit moves the list of all others.
-        target = self._retention_bytes - self._retention_bytes // 16
-        number = 0
-        while self._bytes > target:
-            self._bytes -= self._events[number].size_bytes
-            number += 1
-        del self._events[:number]
-
-
-class Reader:
-    """A consumer's way through a partition."""
-
-    def __init__(
-        self,
-        partition: Partition,
-        consumer: Consumer,
-        group: str,
-        position: Position,
-        epoch: int | None,
-        *,
-        with_metrics: bool,
-    ) -> None:
-        """`with_metrics`: each event comes with the numbers of the last one that the partition has."""
-        self.partition = partition
-        self.consumer = consumer
-        self.group = group
-        self.epoch = epoch
-        self._with_metrics = with_metrics
-        self._next = partition.sequence_number_at(position)
-
-    def pump(self) -> None:
-        while self.consumer.ready:
-            self._next = max(self._next, self.partition.first_sequence_number)
-            event = self.partition.event(self._next)
-            if event is None:
-                return
-            self._next += 1
-            metrics = self._metrics() if self._with_metrics else b""
-            self.consumer.deliver(event.header + metrics + event.rest, _TAG)
-
-    def on_credit(self, consumer: Consumer) -> None:
-        if consumer is self.consumer:
-            self.pump()
-
-    def drop(self, consumer: Consumer) -> None:
-        if consumer is self.consumer:
-            self.partition.dismiss(self)
-
-    def settle(self, tag: bytes, settlement: Settlement) -> bool:
-        """Reading takes nothing away: there is nothing to decide."""
-        del tag, settlement
-        return True
-
-    def _metrics(self) -> bytes:
-        last = self.partition.last
-        if last is None:
-            return b""
-        entries = (
-            annotation("last_enqueued_sequence_number", last.sequence_number),
-            annotation("last_enqueued_offset", str(last.offset)),
-            annotation("last_enqueued_time_utc", Timestamp(last.enqueued_ms)),
-            annotation("runtime_info_retrieval_time_utc", Timestamp(time.time_ns() // 1_000_000)),
-        )
-        return described(DELIVERY_ANNOTATIONS, encode_map(b"".join(entries), 2 * len(entries)))

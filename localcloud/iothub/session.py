@@ -28,6 +28,7 @@ _TWIN_ANSWERS_FILTER: Final = "$iothub/twin/res/#"
 _DESIRED_FILTER: Final = "$iothub/twin/PATCH/properties/desired/#"
 _GET_TWIN: Final = "$iothub/twin/GET/"
 _REPORT: Final = "$iothub/twin/PATCH/properties/reported/"
+_MAX_REQUEST_ID: Final = 60_000  # a topic has 65,535 bytes [MQTT-1.5.3]
 _METHOD_ANSWER: Final = "$iothub/methods/res/"
 
 
@@ -181,4 +182,7 @@ def _error_body(status: int, message: str) -> bytes:
 
 
 def _request_id(query: str) -> str:
-    return quote(parse_bag(query).get("$rid", ""), safe="")
+    request_id = quote(parse_bag(query).get("$rid", ""), safe="")
+    if len(request_id) > _MAX_REQUEST_ID:
+        raise ForbiddenError("asked with a request id that no answer can carry")
+    return request_id

@@ -56,7 +56,10 @@ def test_entities_are_read_with_defaults() -> None:
                     },
                 },
             },
-            "eventhubs": {"hub": {"PartitionCount": 4, "ConsumerGroups": ["g"]}, "small": {}},
+            "eventhubs": {
+                "hub": {"PartitionCount": 4, "ConsumerGroups": ["g"], "RetentionTimeInHours": 1},
+                "small": {},
+            },
             "iothub": {"routes": []},
         }
     )
@@ -79,7 +82,7 @@ def test_entities_are_read_with_defaults() -> None:
         "listed": TopicSettings({"a": plain, "b": plain}),
         "detailed": TopicSettings({"c": QueueSettings(lock_duration_s=30, max_delivery_count=1)}, 60),
     }
-    assert config.event_hubs == {"hub": EventHubSettings(4, ("g",)), "small": EventHubSettings(1)}
+    assert config.event_hubs == {"hub": EventHubSettings(4, ("g",), 3600), "small": EventHubSettings(1)}
 
 
 def rules(declared: object) -> dict[str, Any]:
@@ -142,6 +145,8 @@ def rules(declared: object) -> dict[str, Any]:
         ),
         ({"eventhubs": {"h": {"PartitionCount": 0}}}, "whole number from 1"),
         ({"eventhubs": {"h": {"ConsumerGroups": "g"}}}, "must be a list"),
+        ({"eventhubs": {"h": {"RetentionTimeInHours": 0}}}, "above 0 and up to 2160"),
+        ({"eventhubs": {"h": {"RetentionTimeInHours": "P1D"}}}, "must be a number"),
         ({"eventhubs": {"h": {"Partitions": 2}}}, "unknown property Partitions; known are"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Config.json of Microsoft's Service Bus emulator as a declaration of entities."""
+"""Config.json of Microsoft's emulators as a declaration of entities."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.broker.config import QueueSettings, load
+from localcloud.broker.config import EventHubSettings, QueueSettings, load
 from localcloud.broker.rules import CorrelationFilter, SqlFilter
 from localcloud.errors import Misconfigured
 
@@ -59,8 +59,16 @@ def config_of(*, queues: Any = (QUEUE,), topics: Any = (TOPIC,)) -> dict[str, An
     return {"UserConfig": {"Namespaces": [namespace], "Logging": {"Type": "File"}}}
 
 
-def written(directory: Path, document: Any) -> Path:
-    path = directory / "Config.json"
+HUB = {"Name": "eh1", "PartitionCount": 2, "ConsumerGroups": [{"Name": "cg1"}, {"Name": "$default"}]}
+
+
+def hubs_config(*hubs: Any, kind: str = "EventHub") -> dict[str, Any]:
+    namespace = {"Type": kind, "Name": "emulatorNs1", "Entities": list(hubs)}
+    return {"UserConfig": {"NamespaceConfig": [namespace], "LoggingConfig": {"Type": "File"}}}
+
+
+def written(directory: Path, document: Any, name: str = "Config.json") -> Path:
+    path = directory / name
     path.write_text(json.dumps(document), encoding="utf-8")
     return path
 
@@ -82,17 +90,53 @@ def test_entities_are_read_with_their_properties_and_rules(tmp_path: Path) -> No
     assert "subscription.2" not in topic.rules
 
 
+def test_event_hubs_are_read_with_their_partitions_and_groups(tmp_path: Path) -> None:
+    """The default group is there without saying; Microsoft's own samples have the count as a text too."""
+    config = load(written(tmp_path, hubs_config(HUB, {"Name": "eh2", "PartitionCount": "4"})))
+    assert config.event_hubs == {"eh1": EventHubSettings(2, ("cg1",)), "eh2": EventHubSettings(4)}
+    assert not config.queues
+
+
+def test_the_files_of_both_emulators_go_together(tmp_path: Path) -> None:
+    """As two files or in one; entities may also refer to each other."""
+    service_bus = written(tmp_path, config_of(), "service-bus.json")
+    hubs = written(tmp_path, hubs_config(HUB), "event-hubs.json")
+    more = tmp_path / "more.toml"
+    more.write_text("[servicebus.queues.more]\nForwardTo = 'queue.1'\n", encoding="utf-8")
+    both = load(service_bus, hubs, more)
+    assert set(both.queues) == {"queue.1", "more"}
+    assert set(both.topics) == {"topic.1"}
+    assert set(both.event_hubs) == {"eh1"}
+    in_one = load(written(tmp_path, {"UserConfig": {**config_of()["UserConfig"], **hubs_config(HUB)["UserConfig"]}}))
+    assert (set(in_one.queues), set(in_one.topics), in_one.event_hubs) == ({"queue.1"}, {"topic.1"}, both.event_hubs)
+
+
+def test_two_files_may_not_declare_the_same_entity(tmp_path: Path) -> None:
+    """Whatever kind it is of: all entities share one port. Both files are named."""
+    service_bus = written(tmp_path, config_of(), "service-bus.json")
+    hubs = written(tmp_path, hubs_config({**HUB, "Name": "Queue.1"}), "event-hubs.json")
+    with pytest.raises(Misconfigured, match=r"event-hubs\.json: .*service-bus\.json declares .* queue\.1 too"):
+        load(service_bus, hubs)
+
+
 @pytest.mark.parametrize(
     ("document", "reason"),
     [
         ([], "the file must be a table"),
-        ({"UserConfig": {"NamespaceConfig": []}}, "UserConfig: unknown property NamespaceConfig"),
+        ({"UserConfig": {"Namespace": []}}, "UserConfig: unknown property Namespace;"),
+        ({"UserConfig": {"Logging": {"Type": "File"}}}, "Namespaces for Service Bus or NamespaceConfig for Event Hubs"),
         ({"UserConfig": {"Namespaces": []}}, "must hold one namespace, not 0"),
         (config_of(queues={}), r"Namespaces\[0\]\.Queues must be a list"),
         (config_of(queues=[{"Properties": {}}]), r"Queues\[0\]: None cannot be a name"),
         (config_of(queues=[QUEUE, QUEUE]), r"Queues\[1\]: there is another queue\.1 before it"),
         (config_of(queues=[{**QUEUE, "Subscriptions": []}]), "unknown property Subscriptions"),
         (config_of(queues=[]), "nothing can be forwarded to queue.1"),
+        (hubs_config(HUB, HUB), r"Entities\[1\]: there is another eh1 before it"),
+        (hubs_config({**HUB, "PartitionCount": "two"}), r"eh1\.PartitionCount must be a whole number"),
+        (hubs_config({**HUB, "Retention": 1}), r"Entities\[0\]: unknown property Retention"),
+        (hubs_config({**HUB, "ConsumerGroups": ["cg1"]}), r"Entities\[0\]\.ConsumerGroups\[0\] must be a table"),
+        (hubs_config({**HUB, "ConsumerGroups": [{"Name": "a/b"}]}), "'a/b' cannot be a name"),
+        (hubs_config(HUB, kind="Kafka"), r"NamespaceConfig\[0\]\.Type must be EventHub"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, document: Any, reason: str) -> None:

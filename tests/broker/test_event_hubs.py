@@ -245,7 +245,7 @@ async def test_a_higher_epoch_takes_over(hubs: Hubs, sent: Sent) -> None:
     assert bodies(await thief.got(1)) == ["a"]
     error = await sent.thieves_victim.failed()
     assert isinstance(error, EventHubError)
-    assert "epoch 2" in str(error)
+    assert "epoch of '2'" in str(error)
 
 
 async def test_properties_tell_of_the_hub_and_its_partitions(hubs: Hubs, sent: Sent) -> None:
