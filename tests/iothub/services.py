@@ -123,6 +123,11 @@ class Hub:
         return found
 
 
+def refusal(answer: tuple[int, Any]) -> tuple[int, str]:
+    """Status and error code of a refusal."""
+    return answer[0], answer[1]["Message"].removeprefix("ErrorCode:").partition(";")[0]
+
+
 @asynccontextmanager
 async def running_hub(
     directory: Path, event_hubs_connection: str, config: Path, *, address: str | None = None, data: Path | None = None
