@@ -107,7 +107,7 @@ class Queue:
         for number in sequence_numbers:
             if number not in self._schedule:
                 raise AmqpError(MESSAGE_NOT_FOUND, f"The scheduled message {number} could not be found.")
-        for number in sequence_numbers:
+        for number in set(sequence_numbers):
             self._schedule.cancel(number)
             self._remove(self._messages[number])
 
@@ -184,7 +184,7 @@ class Queue:
     ) -> list[tuple[bytes, Lock | None, StoredMessage]]:
         """Lock tokens, locks and messages that had been deferred; without locks if settled. Raises AmqpError."""
         deferred = []
-        for number in sequence_numbers:
+        for number in dict.fromkeys(sequence_numbers):
             message = self._messages.get(number)
             if message is not None and message.state is State.DEFERRED and _is_expired(message):
                 self._end_life(message)  # which is not looked at as long as nobody asks for it

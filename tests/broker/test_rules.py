@@ -69,7 +69,8 @@ async def test_each_action_gives_a_changed_copy_besides_the_plain_one(orders: Op
 
 def test_properties_that_make_no_sense_match_nothing() -> None:
     """And an action replaces them."""
-    message = parse_message(b"\x00\x53\x74\xc1\x05\x02\xa1\x01\xff\x40\x00\x53\x77\x40")
+    nameless = b"\x72\x00\x00\x00\x00\x40"  # a float and what it stands for
+    message = parse_message(b"\x00\x53\x74\xc1\x07\x02" + nameless + b"\x00\x53\x77\x40")
     assert properties_of(message).user == {}
     assert properties_of(changed(message, {"a": 1})).user == {"a": 1}
 
