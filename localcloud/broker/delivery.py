@@ -1,9 +1,11 @@
 """What links and entities know of each other."""
 
 from enum import Enum, auto
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from localcloud.broker.errors import AmqpError
+
+MAX_MESSAGE_BYTES: Final = 1 << 20  # the premium tier's limit for a message, and for a batch in any tier
 
 
 class Consumer(Protocol):
@@ -52,6 +54,8 @@ class Source(Protocol):
 
 class Sink(Protocol):
     """Where a producer's messages go."""
+
+    max_message_bytes: int  # of one transfer
 
     def send(self, payload: bytes, message_format: int) -> None:
         """Takes the content of one transfer. Raises AmqpError or Malformed."""
