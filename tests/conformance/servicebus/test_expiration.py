@@ -1,72 +1,105 @@
-"""What time does to messages in a queue: expiry and the window of duplicate detection."""
+"""What time does to messages."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
 
-import pytest
-from azure.servicebus import ServiceBusMessage, ServiceBusReceivedMessage
-from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus import ServiceBusMessage
 
-from tests.broker.conftest import Handlers
-from tests.broker.exchange import bodies, peek, receive, receive_one, send
+from tests.conformance.documented import documented
+from tests.conformance.servicebus.entities import DEAD_LETTERS, entities, queue, subscription, topic
+from tests.conformance.servicebus.exchange import bodies, is_empty, peek, receive, receive_one, send
+from tests.conformance.servicebus.stations import Station
 
+TIME_TO_LIVE = "azure/service-bus-messaging/message-expiration#time-to-live-and-expires-at-utc"
+ENTITY_LEVEL = "azure/service-bus-messaging/message-expiration#entity-level-expiration"
 SECOND = timedelta(seconds=1)
-EXPIRING, KEEPING, STRICT, HELD = "expiring", "expiring-to-dead-letters", "without-duplicates", "held"
+PASSED_S = 1.2  # a little more than a second
 
 
-@dataclass(frozen=True)
-class Aged:
-    """Queues in which something happened and then a little more than a second passed."""
-
-    expiring: ServiceBusReceiver
-    expired: ServiceBusReceiver
-    keeping: ServiceBusReceiver
-    kept: ServiceBusReceiver
-    strict: ServiceBusReceiver
-    holding: ServiceBusReceiver
-    held: ServiceBusReceivedMessage
+@documented(TIME_TO_LIVE)
+@entities(queue(DEAD_LETTERS))
+async def test_a_message_expires_after_its_time_to_live(station: Station) -> None:
+    """It is dropped; what has no time to live stays."""
+    await send(station.sender, ServiceBusMessage("expires", time_to_live=SECOND), "stays")
+    await asyncio.sleep(PASSED_S)
+    assert bodies(await receive(station.receiver)) == ["stays"]
+    assert await is_empty(station.receiver)
+    assert await peek(station[DEAD_LETTERS]) == []
 
 
-@pytest.fixture(scope="module")
-async def aged(client: ServiceBusClient, handlers: Handlers) -> Aged:
-    names = (EXPIRING, KEEPING, STRICT, HELD)
-    opened = await asyncio.gather(
-        asyncio.gather(*(handlers.open(client.get_queue_sender(name)) for name in names)),
-        asyncio.gather(*(handlers.open(client.get_queue_receiver(name)) for name in names)),
-        handlers.open(client.get_queue_receiver(EXPIRING, sub_queue="deadletter")),
-        handlers.open(client.get_queue_receiver(KEEPING, sub_queue="deadletter")),
+@documented(ENTITY_LEVEL)
+@entities(queue(DefaultMessageTimeToLive="PT1S"))
+async def test_the_queues_time_to_live_is_the_default_and_the_most(station: Station) -> None:
+    """A longer one of a message is cut."""
+    await send(station.sender, "by default", ServiceBusMessage("cut", time_to_live=timedelta(hours=1)))
+    await asyncio.sleep(PASSED_S)
+    assert await is_empty(station.receiver)
+
+
+@documented(ENTITY_LEVEL)
+@entities(
+    topic(
+        properties={"DefaultMessageTimeToLive": "PT1S"},
+        longer=subscription(DefaultMessageTimeToLive="PT1H"),
+        default=subscription(),
     )
-    (to_expiring, to_keeping, to_strict, to_held), (expiring, keeping, strict, holding), expired, kept = opened
-    await send(to_held, ServiceBusMessage("held", time_to_live=SECOND))
-    held = await receive_one(holding)
-    await send(to_expiring, ServiceBusMessage("by the queue", time_to_live=timedelta(hours=1)))
-    await send(to_keeping, ServiceBusMessage("by itself", time_to_live=SECOND), "stays")
-    await send(to_strict, *(ServiceBusMessage(str(number), message_id="same") for number in range(3)))
-    await send(to_strict, ServiceBusMessage("other", message_id="other"))
-    await asyncio.sleep(1.2)
-    await send(to_strict, ServiceBusMessage("after the window", message_id="same"))
-    return Aged(expiring, expired, keeping, kept, strict, holding, held)
+)
+async def test_the_topics_time_to_live_holds_for_its_subscriptions(station: Station) -> None:
+    """Even for one that would keep messages longer."""
+    await send(station.sender, "a")
+    await asyncio.sleep(PASSED_S)
+    for source in station.subscriptions.values():
+        assert await peek(source.receiver) == []
 
 
-async def test_a_message_expires_by_its_own_life_or_the_queues(aged: Aged) -> None:
-    """The shorter one counts; what has none stays."""
-    assert await peek(aged.expiring) == []
-    assert bodies(await peek(aged.keeping)) == ["stays"]
+@documented(ENTITY_LEVEL)
+@entities(
+    topic(
+        properties={"DefaultMessageTimeToLive": "PT1H"},
+        shorter=subscription(DEAD_LETTERS, DefaultMessageTimeToLive="PT1S", DeadLetteringOnMessageExpiration=True),
+        default=subscription(),
+    )
+)
+async def test_a_subscription_may_keep_messages_for_less_time(station: Station) -> None:
+    """Than its topic, and dead-letter what expires in it."""
+    await send(station.sender, "a")
+    dead = await receive_one(station.subscriptions["shorter"][DEAD_LETTERS])
+    assert dead.dead_letter_reason == "TTLExpiredException"
+    assert bodies(await peek(station.subscriptions["default"].receiver)) == ["a"]
 
 
-async def test_expired_messages_are_dead_lettered_only_if_that_is_switched_on(aged: Aged) -> None:
-    message = await receive_one(aged.kept)
-    assert (str(message), message.dead_letter_reason) == ("by itself", "TTLExpiredException")
-    assert await peek(aged.expired) == []
+@documented("azure/service-bus-messaging/service-bus-dead-letter-queues#time-to-live")
+@entities(queue(DEAD_LETTERS, DeadLetteringOnMessageExpiration=True))
+async def test_expired_messages_are_dead_lettered_if_that_is_switched_on(station: Station) -> None:
+    """With the service's reason; there they do not expire any more."""
+    await send(station.sender, ServiceBusMessage("late", time_to_live=SECOND))
+    dead = await receive_one(station[DEAD_LETTERS])
+    assert (str(dead), dead.dead_letter_reason) == ("late", "TTLExpiredException")
+    assert dead.dead_letter_error_description == "The message expired and was dead lettered."
+    await asyncio.sleep(PASSED_S)
+    await station[DEAD_LETTERS].abandon_message(dead)
+    assert bodies(await peek(station[DEAD_LETTERS])) == ["late"]
 
 
-async def test_a_message_does_not_expire_in_a_consumers_hands(aged: Aged) -> None:
-    """But it does when it comes back."""
-    assert bodies(await peek(aged.holding)) == ["held"]
-    await aged.holding.abandon_message(aged.held)
-    assert await peek(aged.holding) == []
+@documented(TIME_TO_LIVE)
+@entities(queue())
+async def test_a_message_does_not_expire_while_it_is_locked(station: Station) -> None:
+    """It can still be completed then."""
+    await send(station.sender, ServiceBusMessage("held", time_to_live=SECOND))
+    held = await receive_one(station.receiver)
+    await asyncio.sleep(PASSED_S)
+    assert bodies(await peek(station.receiver)) == ["held"]
+    await station.receiver.complete_message(held)
+    assert await peek(station.receiver) == []
 
 
-async def test_a_message_id_counts_once_within_the_window(aged: Aged) -> None:
-    assert bodies(await receive(aged.strict, 3)) == ["0", "other", "after the window"]
+@documented(TIME_TO_LIVE)
+@entities(queue(DEAD_LETTERS, DeadLetteringOnMessageExpiration=True))
+async def test_an_expired_message_that_is_abandoned_is_gone_at_once(station: Station) -> None:
+    """To the dead letters, if that is switched on."""
+    await send(station.sender, ServiceBusMessage("held", time_to_live=SECOND))
+    held = await receive_one(station.receiver)
+    await asyncio.sleep(PASSED_S)
+    await station.receiver.abandon_message(held)
+    assert await peek(station.receiver) == []
+    assert (await receive_one(station[DEAD_LETTERS])).dead_letter_reason == "TTLExpiredException"

@@ -1,79 +1,151 @@
-"""Auto-forwarding through the unmodified azure-servicebus SDK."""
+"""Auto-forwarding: entities that give what they get to others."""
 
-import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.servicebus import ServiceBusMessage
-from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver, ServiceBusSender
+from azure.servicebus.exceptions import ServiceBusError
 
-from tests.broker.conftest import Handler, Handlers
-from tests.broker.exchange import bodies, peek, receive, receive_one, send
+from tests.conformance.documented import documented
+from tests.conformance.servicebus.entities import DEAD_LETTERS, entities, queue, session, subscription, topic
+from tests.conformance.servicebus.exchange import bodies, peek, receive, receive_one, send
+from tests.conformance.servicebus.stations import Station
 
-DEAD = "deadletter"
+FORWARDING = "azure/service-bus-messaging/service-bus-auto-forwarding"
+CONSIDERATIONS = f"{FORWARDING}#autoforwarding-considerations"
+FAILING = "azure/service-bus-messaging/service-bus-dead-letter-queues#dead-lettering-in-auto-forward-scenarios"
+PAYLOADS = "azure/service-bus-messaging/service-bus-messages-payloads"
 
-
-@dataclass(frozen=True)
-class Opened:
-    senders: dict[str, ServiceBusSender]
-    receivers: dict[str, ServiceBusReceiver]
-
-
-@pytest.fixture(scope="module")
-async def opened(client: ServiceBusClient, handlers: Handlers) -> Opened:
-    names = ("forwarding", "forwarding-dead", "to-sessions", "chain-1")
-    senders = {name: client.get_queue_sender(name) for name in names}
-    senders["forwarded"] = client.get_topic_sender("forwarded")
-    receivers = {
-        name: client.get_queue_receiver(name) for name in ("collected", "all-dead", "forwarding-dead", "chain-5")
-    }
-    receivers |= {
-        f"{name}/dead": client.get_queue_receiver(name, sub_queue=DEAD)
-        for name in ("to-sessions", "forwarding-dead", "chain-4")
-    }
-    receivers["kept"] = client.get_subscription_receiver("chain-topic", "kept")
-    opening: list[Handler] = [*senders.values(), *receivers.values()]
-    await asyncio.gather(*map(handlers.open, opening))
-    return Opened(senders, receivers)
+Stations = Mapping[str, Station]
 
 
-async def test_what_enters_a_forwarding_queue_is_received_from_its_target(opened: Opened) -> None:
-    """At once, or when it is due."""
-    due = datetime.now(UTC) + timedelta(seconds=0.3)
-    await opened.senders["forwarding"].schedule_messages(ServiceBusMessage("later"), due)
-    await send(opened.senders["forwarding"], ServiceBusMessage("now", application_properties={"k": "v"}), "too")
-    now, too, later = await receive(opened.receivers["collected"], 3)
-    assert bodies([now, too, later]) == ["now", "too", "later"]
-    assert now.application_properties == {b"k": b"v"}
+@documented(FORWARDING)
+@entities(source=queue(ForwardTo="target"), target=queue())
+async def test_what_enters_a_forwarding_queue_is_received_from_its_target(stations: Stations) -> None:
+    """In the same order, and with what its sender said; the target can still be sent to."""
+    await send(stations["source"].sender, ServiceBusMessage("a", application_properties={"k": "v"}), "b")
+    await send(stations["target"].sender, "direct")
+    received = await receive(stations["target"].receiver, 3)
+    assert bodies(received) == ["a", "b", "direct"]
+    assert received[0].application_properties == {b"k": b"v"}
+
+
+@documented(FORWARDING)
+@entities(source=queue(ForwardTo="target"), target=queue())
+async def test_a_scheduled_message_is_forwarded_when_it_is_due(stations: Stations) -> None:
+    """Until then its queue has it."""
+    due = datetime.now(UTC) + timedelta(seconds=0.5)
+    await stations["source"].sender.schedule_messages(ServiceBusMessage("later"), due)
+    assert await peek(stations["target"].receiver) == []
+    assert bodies(await receive(stations["target"].receiver)) == ["later"]
     assert datetime.now(UTC) >= due
 
 
-async def test_a_message_is_forwarded_four_times_and_no_more(opened: Opened) -> None:
-    """The fifth time it is dead-lettered where it is; topics on the way give it to their other subscriptions too."""
-    await send(opened.senders["forwarded"], "far")
-    dead = await receive_one(opened.receivers["chain-4/dead"])
+@documented(f"{FORWARDING}#decouple-message-senders-from-receivers")
+@entities(
+    orders=topic(alice=subscription(ForwardTo="personal")),
+    invoices=topic(alice=subscription(ForwardTo="personal")),
+    personal=queue(),
+)
+async def test_subscriptions_of_several_topics_can_fill_one_queue(stations: Stations) -> None:
+    """Their receiver need not know the topics."""
+    await send(stations["orders"].sender, "order")
+    await send(stations["invoices"].sender, "invoice")
+    assert bodies(await receive(stations["personal"].receiver, 2)) == ["order", "invoice"]
+
+
+@documented(f"{FORWARDING}#scale-out-an-individual-topic")
+@entities(
+    first=topic(onward=subscription(ForwardTo="second"), own=subscription()),
+    second=topic(a=subscription(), b=subscription()),
+)
+async def test_a_topic_can_forward_to_a_topic(stations: Stations) -> None:
+    """All subscriptions of both get the message."""
+    await send(stations["first"].sender, "wide")
+    assert bodies(await receive(stations["first"].subscriptions["own"].receiver)) == ["wide"]
+    for source in stations["second"].subscriptions.values():
+        assert bodies(await receive(source.receiver)) == ["wide"]
+
+
+@documented(PAYLOADS)
+@entities(source=queue(ForwardTo="target"), target=queue())
+async def test_a_forwarded_message_keeps_its_first_sequence_number(stations: Stations) -> None:
+    """As its enqueued sequence number, beside the one that the target gave it."""
+    await send(stations["target"].sender, "direct")
+    await send(stations["source"].sender, "forwarded")
+    direct, forwarded = await receive(stations["target"].receiver, 2)
+    assert (direct.sequence_number, direct.enqueued_sequence_number) == (1, 1)
+    assert (forwarded.sequence_number, forwarded.enqueued_sequence_number) == (2, 1)
+
+
+@documented(CONSIDERATIONS)
+@entities(
+    q0=queue(ForwardTo="q1"),
+    q1=queue(ForwardTo="q2"),
+    q2=queue(ForwardTo="q3"),
+    q3=queue(ForwardTo="q4"),
+    q4=queue(DEAD_LETTERS, ForwardTo="q5"),
+    q5=queue(),
+)
+async def test_a_message_is_forwarded_four_times_and_no_more(stations: Stations) -> None:
+    """The fifth time it is dead-lettered where it is."""
+    await send(stations["q0"].sender, "far")
+    dead = await receive_one(stations["q4"][DEAD_LETTERS])
     assert (str(dead), dead.dead_letter_reason) == ("far", "MaxTransferHopCountExceeded")
-    assert dead.dead_letter_source == "chain-4"
-    assert bodies(await peek(opened.receivers["kept"])) == ["far"]
-    await send(opened.senders["chain-1"], "near")
-    assert bodies(await receive(opened.receivers["chain-5"])) == ["near"]
+    await send(stations["q1"].sender, "near")
+    assert bodies(await receive(stations["q5"].receiver)) == ["near"]
 
 
-async def test_what_the_target_refuses_is_dead_lettered(opened: Opened) -> None:
-    """With the target's reason."""
-    await send(opened.senders["to-sessions"], "without session")
-    dead = await receive_one(opened.receivers["to-sessions/dead"])
-    assert dead.dead_letter_reason == "ForwardingFailed"
+@documented(FAILING)
+@entities(source=queue(DEAD_LETTERS, ForwardTo="target"), target=queue(Status="SendDisabled"))
+async def test_what_a_disabled_target_refuses_is_dead_lettered(stations: Stations) -> None:
+    """In the dead-letter queue of the source."""
+    await send(stations["source"].sender, "refused")
+    dead = await receive_one(stations["source"][DEAD_LETTERS])
+    assert str(dead) == "refused"
+    assert "disabled" in (dead.dead_letter_error_description or "")
+    assert await peek(stations["target"].receiver) == []
+
+
+@documented(FAILING)
+@entities(source=queue(DEAD_LETTERS, ForwardTo="target"), target=queue(MaxSizeInMegabytes=1))
+async def test_what_a_full_target_refuses_is_dead_lettered(stations: Stations) -> None:
+    """And stays there when the target has room again."""
+    for body in "abc":
+        await send(stations["source"].sender, ServiceBusMessage(body * 400_000))
+    dead = await receive_one(stations["source"][DEAD_LETTERS])
+    assert str(dead)[:1] == "c"
+    assert len(await peek(stations["target"].receiver)) == 2
+
+
+@documented(FAILING)
+@entities(source=queue(DEAD_LETTERS, ForwardTo="target"), target=queue(session("s"), RequiresSession=True))
+async def test_what_has_no_session_cannot_go_to_a_target_with_sessions(stations: Stations) -> None:
+    """What has one goes there."""
+    await send(stations["source"].sender, ServiceBusMessage("with", session_id="s"), "without")
+    assert bodies(await receive(stations["target"][session("s")])) == ["with"]
+    dead = await receive_one(stations["source"][DEAD_LETTERS])
+    assert str(dead) == "without"
     assert "requires a session id" in (dead.dead_letter_error_description or "")
 
 
-async def test_dead_letters_are_forwarded_with_their_source_and_reason(opened: Opened) -> None:
+@documented(FORWARDING)
+@entities(source=queue(ForwardTo="target"), target=queue())
+async def test_nothing_is_received_from_a_forwarding_queue(stations: Stations) -> None:
+    """A receiver is told so."""
+    with pytest.raises(ServiceBusError, match="forwards its messages"):
+        await stations["source"].open()
+
+
+@documented("azure/service-bus-messaging/enable-auto-forward")
+@entities(source=queue(DEAD_LETTERS, ForwardDeadLetteredMessagesTo="all"), all=queue())
+async def test_dead_letters_are_forwarded_with_their_source_and_reason(stations: Stations) -> None:
     """The queue's own dead-letter queue stays empty."""
-    await send(opened.senders["forwarding-dead"], "poison")
-    receiver = opened.receivers["forwarding-dead"]
-    await receiver.dead_letter_message(await receive_one(receiver), reason="bad", error_description="why")
-    dead = await receive_one(opened.receivers["all-dead"])
+    source = stations["source"]
+    await send(source.sender, "poison")
+    await source.receiver.dead_letter_message(await receive_one(source.receiver), reason="bad", error_description="why")
+    dead = await receive_one(stations["all"].receiver)
     assert (str(dead), dead.dead_letter_reason, dead.dead_letter_error_description) == ("poison", "bad", "why")
-    assert dead.dead_letter_source == "forwarding-dead"
-    assert await peek(opened.receivers["forwarding-dead/dead"]) == []
+    assert dead.dead_letter_source == source.path
+    assert await peek(source[DEAD_LETTERS]) == []
