@@ -1,7 +1,8 @@
 """What links and entities know of each other."""
 
+from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from localcloud.broker.errors import AmqpError
 
@@ -36,7 +37,8 @@ class Settlement(NamedTuple):
     """What a consumer decided on a delivery."""
 
     outcome: Outcome
-    reasons: dict[str, str] = {}  # noqa: RUF012 - never changed; for a dead letter
+    # Application properties that the message has from now on, beside its own; of a dead letter also its reasons.
+    properties: Mapping[str, Any] = {}
 
 
 class Source(Protocol):

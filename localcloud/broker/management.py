@@ -24,6 +24,7 @@ from localcloud.broker.performatives import RECEIVER_SETTLES_SECOND, text
 from localcloud.broker.queue import Queue
 from localcloud.broker.requests import Request, Response, StatusNames
 from localcloud.broker.rule_operations import FOR_RULES
+from localcloud.broker.settlements import parse_changes, with_reasons
 from localcloud.broker.topic import Topic
 
 _VENDOR = "com.microsoft:"
@@ -111,12 +112,10 @@ def _settle(queue: Queue, body: Body) -> Response:
     outcome = _OUTCOMES.get(str(body.get("disposition-status")))
     if outcome is None:
         raise AmqpError(ARGUMENT_ERROR, "'disposition-status' is missing or unknown.")
-    given = {
-        "DeadLetterReason": text(body.get("deadletter-reason")),
-        "DeadLetterErrorDescription": text(body.get("deadletter-description")),
-    }
-    reasons = {key: value for key, value in given.items() if value is not None}
-    settled = [queue.settle(token, Settlement(outcome, reasons)) for token in _tokens(body)]
+    changes = parse_changes(body.get("properties-to-modify"))
+    if outcome is Outcome.DEAD_LETTERED:
+        changes = with_reasons(changes, text(body.get("deadletter-reason")), text(body.get("deadletter-description")))
+    settled = [queue.settle(token, Settlement(outcome, changes)) for token in _tokens(body)]
     if not all(settled):
         raise AmqpError(MESSAGE_LOCK_LOST, "The lock supplied is invalid or has expired.")
     return Response(200, "OK")
@@ -149,6 +148,8 @@ def _set_state(queue: SessionQueue, body: Body) -> Response:
 
 def _list_sessions(queue: SessionQueue, body: Body) -> Response:
     skip, top = field(body, "skip", int), field(body, "top", int)
+    if skip < 0 or top < 0:
+        raise AmqpError(ARGUMENT_ERROR, "'skip' and 'top' are not negative.")
     updated_after_ms = body.get("last-updated-time")
     if isinstance(updated_after_ms, int) and updated_after_ms < _END_OF_TIME_MS:
         ids = queue.sessions_updated_after(updated_after_ms)[skip : skip + top]

@@ -1,11 +1,11 @@
 """Messages (OASIS AMQP 1.0, part 3, section 3.2), kept as the bytes in which they came.
 
-Only what the service itself writes is ever rebuilt: header, annotations and the reasons of a dead letter. Body and
+Only what the service itself writes is ever rebuilt: header, annotations and what a settlement changes. Body and
 properties pass through unread, but for the few fields that a queue acts on.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -93,11 +93,17 @@ class Section(NamedTuple):
     start: int
     value: int
     end: int
+    content: Any  # decoded; None for data, which nobody here looks into
 
 
-def sections(payload: bytes) -> Iterator[Section]:
-    """The sections of a message and where they lie. Raises Malformed."""
-    position = 0
+def sections(payload: bytes) -> list[Section]:
+    """The sections of a message and where they lie. Raises Malformed.
+
+    Everything is looked at here, at the door, also what is only passed on: what is no message must neither fail later,
+    where nobody can be told, nor reach a consumer, which would fail for its producer's fault.
+    """
+    found: list[Section] = []
+    position = previous = 0
     while position < len(payload):
         if payload[position] != 0:
             raise Malformed("a message is made of described sections")
@@ -106,10 +112,33 @@ def sections(payload: bytes) -> Iterator[Section]:
             code = _SECTION_NAMES.get(str(code), 0)
         if not HEADER <= code <= FOOTER:
             raise Malformed(f"unknown message section {code}")
-        end = skip(payload, value)
-        yield Section(code, position, value, end)
-        position = end
+        if code < previous or (code == previous and code not in _REPEATED):
+            raise Malformed(f"message section {code} is out of order")
+        if code == DATA:
+            if payload[value : value + 1] not in _BINARY:
+                raise Malformed("a data section holds binary")
+            content, end = None, skip(payload, value)
+        else:
+            content, end = decode(payload, value)
+            if not isinstance(content, _CONTENTS[code]):
+                raise Malformed(f"message section {code} holds {type(content).__name__}")
+        found.append(Section(code, position, value, end, content))
+        position, previous = end, code
+    return found
 
+
+_REPEATED = (DATA, SEQUENCE)
+_BINARY = (b"\xa0", b"\xb0")
+_CONTENTS: dict[int, type] = {
+    HEADER: list,
+    DELIVERY_ANNOTATIONS: dict,
+    MESSAGE_ANNOTATIONS: dict,
+    PROPERTIES: list,
+    APPLICATION_PROPERTIES: dict,
+    SEQUENCE: list,
+    VALUE: object,
+    FOOTER: dict,
+}
 
 _SECTION_NAMES = {
     f"amqp:{name}": code
@@ -137,14 +166,7 @@ def raw_map(payload: bytes, position: int) -> RawMap:
 
 def batched(payload: bytes) -> list[bytes]:
     """The messages in a transfer of the batch format. Raises Malformed."""
-    found: list[bytes] = []
-    for section in sections(payload):
-        if section.code == DATA:
-            data = decode(payload, section.value)[0]
-            if not isinstance(data, bytes):
-                raise Malformed("a data section holds binary")
-            found.append(data)
-    return found
+    return [decode(payload, section.value)[0] for section in sections(payload) if section.code == DATA]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,20 +188,23 @@ class Message:
     def size_bytes(self) -> int:
         return len(self.annotations.items) + len(self.properties) + len(self.application_properties) + len(self.body)
 
-    def dead_lettered(self, reasons: dict[str, str]) -> "Message":
+    def dead_lettered(self, reasons: Mapping[str, Any]) -> "Message":
         """The same message as it enters a dead-letter queue: it neither expires nor waits any more."""
-        properties = RawMap()
-        if self.application_properties:
-            properties = raw_map(self.application_properties, skip(self.application_properties, 1))
-        for key, value in reasons.items():
-            properties = properties.without(key).plus(encode(key) + encode(value), 1)
         return replace(
-            self,
+            self.modified(reasons),
             annotations=self.annotations.without(DEAD_LETTER_SOURCE),
-            application_properties=properties.section(APPLICATION_PROPERTIES),
             time_to_live_ms=None,
             scheduled_ms=None,
         )
+
+    def modified(self, changes: Mapping[str, Any]) -> "Message":
+        """The same message with some application properties added or replaced."""
+        properties = RawMap()
+        if self.application_properties:
+            properties = raw_map(self.application_properties, skip(self.application_properties, 1))
+        for key, value in changes.items():
+            properties = properties.without(key).plus(encode(key) + encode(value), 1)
+        return replace(self, application_properties=properties.section(APPLICATION_PROPERTIES))
 
     def annotated(self, key: str, value: object) -> "Message":
         """The same message with one more annotation of the service."""
@@ -223,7 +248,7 @@ def _parse(payload: bytes) -> Message:
     message_id = session_id = None
     for section in sections(payload):
         if section.code == HEADER:
-            header, time_to_live_ms = _header(payload, section.value)
+            header, time_to_live_ms = _header(payload, section)
         elif section.code == MESSAGE_ANNOTATIONS:
             annotations = raw_map(payload, section.value)
         elif section.code == PROPERTIES:
@@ -247,11 +272,11 @@ def _parse(payload: bytes) -> Message:
     )
 
 
-def _header(payload: bytes, position: int) -> tuple[bytes, int | None]:
-    fields = (items(payload, position) + [NULL] * 3)[:3]
+def _header(payload: bytes, section: Section) -> tuple[bytes, int | None]:
+    fields = (items(payload, section.value) + [NULL] * 3)[:3]
     time_to_live_ms = decode(fields[2])[0]
-    if not isinstance(time_to_live_ms, int | None):
-        raise Malformed("the time to live is a number")
+    if time_to_live_ms is not None and not (isinstance(time_to_live_ms, int) and 0 <= time_to_live_ms < 1 << 32):
+        raise Malformed("the time to live is a number of 32 bits")
     encoded = b"".join(fields)
     if len(encoded) > 64:
         raise Malformed("a header of unknown fields")
@@ -259,11 +284,11 @@ def _header(payload: bytes, position: int) -> tuple[bytes, int | None]:
 
 
 def _properties(payload: bytes, section: Section) -> tuple[bytes, Any, str | None]:
-    fields = decode(payload, section.value)[0]
-    if not isinstance(fields, list):
-        raise Malformed("the properties of a message are a list")
+    fields = section.content
     session_id = text(fields[_GROUP_ID]) if len(fields) > _GROUP_ID else None
     if fields and fields[0] is not None:
+        if not isinstance(fields[0], str | int | bytes | uuid.UUID):
+            raise Malformed("a message id is text, a number, binary or a UUID")
         return payload[section.start : section.end], fields[0], session_id
     return _with_message_id(items(payload, section.value)), None, session_id
 

@@ -63,12 +63,12 @@ class SessionQueue(Queue):
             raise AmqpError(NOT_ALLOWED, f"The entity {self.name} requires a session id on every message.")
         return super().put(messages)
 
-    def enqueue(self, content: Message) -> int:
+    def enqueue(self, content: Message, delivery_count: int = 0) -> int:
         """A message without a session can only come from a topic: nobody could ever receive it."""
         if content.session_id is None:
             self._bury(content.dead_lettered(NO_SESSION))
             return 0
-        return super().enqueue(content)
+        return super().enqueue(content, delivery_count)
 
     # ---- consumers
 
@@ -91,15 +91,18 @@ class SessionQueue(Queue):
     def stop_waiting(self, consumer: Consumer) -> None:
         self._waiters = deque(waiter for waiter in self._waiters if waiter[0] is not consumer)
 
-    def release(self, session: MessageSession) -> None:
-        """Frees the session of a consumer that is gone: if its time was over, what it had not settled counts."""
-        expired = session.timer is None
-        for message in self._locks.pop_session(session.id):
-            self._apply(message, Settlement(Outcome.ABANDONED if expired else Outcome.RELEASED))
+    def release(self, session: MessageSession, outcome: Outcome = Outcome.RELEASED) -> None:
+        """Frees a session with this outcome of all that its consumer had not settled.
+
+        That does not count as a delivery in vain when the consumer closes ("Message sessions", impact of delivery
+        count).
+        """
         if session.timer is not None:
             session.timer.cancel()
         session.owner = session.timer = None
-        if session.state is None and not self._has_messages(session):
+        for message in self._locks.pop_session(session.id):
+            self._apply(message, Settlement(outcome))
+        if session.owner is None and session.state is None and not self._has_messages(session):
             self._sessions.pop(session.id, None)
         self._offer(session)
 
@@ -175,10 +178,10 @@ class SessionQueue(Queue):
         session.timer = self.loop.call_later(duration_s, self._expire_session, session)
 
     def _expire_session(self, session: MessageSession) -> None:
-        session.timer = None
-        if session.owner is not None:
-            lost = AmqpError(SESSION_LOCK_LOST, f"The lock of session '{session.id}' has expired.")
-            session.owner.detach(lost)  # a link that closes drops its source, and so releases the session
+        owner = session.owner
+        if owner is not None:
+            self.release(session, Outcome.ABANDONED)
+            owner.detach(AmqpError(SESSION_LOCK_LOST, f"The lock of session '{session.id}' has expired."))
 
     def _offer(self, session: MessageSession) -> None:
         if self._waiters and session.owner is None and self._has_messages(session):
