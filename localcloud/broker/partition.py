@@ -36,8 +36,9 @@ class IncomingEvent(NamedTuple):
 
     @property
     def partition_key(self) -> str | None:
-        """Raises Malformed."""
-        return text(self.annotations.get(PARTITION_KEY))
+        """What is no text is delivered, but maps to nothing. Raises Malformed."""
+        key = self.annotations.get(PARTITION_KEY)
+        return text(key) if isinstance(key, str | bytes) else None
 
 
 class Event(NamedTuple):
