@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VEHICLES ?= 8
 SEED ?= 1
+DATA ?= .localcloud/data
 BIN := .venv/bin
 
 .PHONY: setup demo test check up services clean
@@ -20,10 +21,10 @@ check: setup
 	@$(BIN)/lint-imports
 
 up: setup
-	@$(BIN)/python -m localcloud up
+	@$(BIN)/python -m localcloud up --data $(DATA)
 
 services: setup
-	@$(BIN)/python -m localcloud services
+	@$(BIN)/python -m localcloud services --data $(DATA)
 
 clean:
 	rm -rf .localcloud .venv localcloud/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

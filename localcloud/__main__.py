@@ -7,8 +7,14 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from localcloud.configuration import CONFIG, ROOT, load
+from localcloud.errors import Misconfigured
 from localcloud.layout import Layout, ServiceEnded, StartFailed
+
+if TYPE_CHECKING:
+    from localcloud.services import LocalCloud
 
 DIRECTORY = Path(".localcloud")
 
@@ -18,6 +24,9 @@ def main() -> int:
     logging.basicConfig(level=logging.ERROR)
     try:
         return asyncio.run(_run(arguments))
+    except Misconfigured as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     except (StartFailed, ServiceEnded, TimeoutError) as failure:
         print(f"error: {failure}", *getattr(failure, "__notes__", ()), sep="\n", file=sys.stderr)
         return 3
@@ -51,7 +60,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         case _:
             from localcloud.up import up
 
-            await up(_layout(arguments), host=arguments.command == "up")
+            await up(_cloud(arguments), host=arguments.command == "up")
             return 0
 
 
@@ -59,6 +68,22 @@ def _layout(arguments: argparse.Namespace) -> Layout:
     layout = Layout(DIRECTORY / "up")
     chosen = {name: getattr(arguments, name) for name, _ in layout.ports() if getattr(arguments, name, None)}
     return replace(layout, **chosen)
+
+
+def _cloud(arguments: argparse.Namespace) -> "LocalCloud":
+    from localcloud.services import LocalCloud
+
+    configuration, layout = load(arguments.config or [CONFIG]), _layout(arguments)
+    if arguments.command == "services":
+        return LocalCloud(layout, configuration=configuration, data=arguments.data)
+    settings_file = arguments.app / "local.settings.json"
+    return LocalCloud(
+        layout,
+        configuration=configuration,
+        data=arguments.data,
+        app=arguments.app,
+        settings_file=settings_file if settings_file.exists() else None,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,7 +103,20 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
     up = commands.add_parser("up", help="keep the local cloud up, with the Functions host")
+    up.add_argument("--app", type=Path, default=ROOT, metavar="DIR", help="the app to run (default: our own)")
     services = commands.add_parser("services", help="the same without the host, for `func start`")
+    for command in (up, services):
+        command.add_argument(
+            "--config",
+            type=Path,
+            action="append",
+            metavar="FILE",
+            help="what there is: TOML as localcloud/cloud.toml, or the Config.json of Microsoft's emulators; "
+            "several together declare one cloud (default: what our own app needs)",
+        )
+        command.add_argument(
+            "--data", type=Path, metavar="DIR", help="keep the state of all services there (default: nothing is kept)"
+        )
     parked = commands.add_parser("parked", help="list what a running local cloud has set aside, and why")
     parked.add_argument("--source", help="only this Event Hub or queue")
     parked.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -79,6 +79,18 @@ class Layout:
     def pki(self) -> Path:
         return self.directory / "pki"
 
+    def places(self) -> dict[str, str]:
+        """Everything that an app's settings may name, by the words of the configuration file."""
+        return {
+            "amqp": self.amqp_connection,
+            "iothub": self.iothub_service_connection,
+            "storage": self.storage_connection,
+            "pki": str(self.pki),
+            "hostname": self.hostname,
+            "address": self.address,
+            **{name: str(port) for name, port in self.ports()},
+        }
+
     def ports(self) -> Iterator[tuple[str, int]]:
         """Every port by its field's name."""
         for field in fields(self):

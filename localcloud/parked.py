@@ -4,8 +4,8 @@ import json
 import os
 import sys
 
+from localcloud.configuration import load
 from localcloud.layout import Layout
-from localcloud.services import app_settings
 from shared import connections
 from shared.errors import Unavailable
 from shared.messaging import parking
@@ -13,7 +13,7 @@ from shared.messaging import parking
 
 async def show(layout: Layout, *, source: str | None, as_json: bool) -> int:
     """Prints the parked messages of a running local cloud, newest first within each source; returns the exit code."""
-    os.environ.update(app_settings(layout))  # also where the environment names another cloud
+    os.environ.update(load().settings_for(layout))  # also where the environment names another cloud
     try:
         found = [item async for item in parking.parked(source)]
     except Unavailable as error:

@@ -5,23 +5,22 @@ Separate processes, so that one can be killed without the others, as in the clou
 
 import asyncio
 import shutil
-import tomllib
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
 from azure.core.exceptions import ResourceExistsError
 from azure.data.tables.aio import TableServiceClient
 from azure.storage.blob.aio import BlobServiceClient
+from azure.storage.queue.aio import QueueServiceClient
 
+from localcloud.configuration import ROOT, Configuration, load
 from localcloud.layout import Layout, ServiceEnded, StartFailed
 from localcloud.pki import ensure_pki
 from localcloud.processes import Child, child_environment, python_module
 
 _NOTICED_WITHIN_S = 1.0
-ROOT = Path(__file__).resolve().parents[1]
-CONFIG = Path(__file__).with_name("cloud.toml")
 AZURITE = Path(__file__).with_name("node_modules") / "azurite" / "dist" / "src" / "azurite.js"
 
 
@@ -32,14 +31,23 @@ class LocalCloud:
         self,
         layout: Layout,
         *,
-        in_memory: bool = True,
+        configuration: Configuration | None = None,
+        data: Path | None = None,
+        app: Path = ROOT,
         settings: Mapping[str, str] | None = None,
-        config: Path = CONFIG,
+        settings_file: Path | None = None,
     ) -> None:
+        """`configuration` is that of our own app where none is given.
+
+        `data` is the folder in which all services keep their state; without one it is gone with them. `settings` win
+        over those of the configuration, and these over a local.settings.json, the `settings_file`.
+        """
         self.layout = layout
-        self.in_memory = in_memory
+        self.configuration = configuration or load()
+        self.data = data
+        self.app = app
         self.settings = settings or {}
-        self.config = config
+        self.settings_file = settings_file
         self.children: dict[str, Child] = {}
 
     async def start_storage(self) -> None:
@@ -52,18 +60,18 @@ class LocalCloud:
         command = [node, str(AZURITE), "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
         for kind, port in (("blob", layout.blob_port), ("queue", layout.queue_port), ("table", layout.table_port)):
             command += [f"--{kind}Host", layout.address, f"--{kind}Port", str(port)]
-        if self.in_memory:
+        if self.data is None:
             command.append("--inMemoryPersistence")
         else:
-            command += ["--location", str(layout.directory / "storage")]
+            command += ["--location", str(self.data / "storage")]
         child = await self._start("storage", command)
         for port in (layout.blob_port, layout.queue_port, layout.table_port):
             await child.until_listening(layout.address, port)
-        await _provision(layout, self.config)
+        await _provision(layout, self.configuration)
 
     async def start_broker(self) -> None:
         layout = self.layout
-        arguments = ("--address", layout.address, "--port", str(layout.amqp_port), "--config", str(self.config))
+        arguments = ["--address", layout.address, "--port", str(layout.amqp_port), *self._declared()]
         child = await self._start("broker", python_module("localcloud.broker", *arguments))
         await child.until_ready()
 
@@ -78,14 +86,16 @@ class LocalCloud:
             *("--rest-port", str(layout.hub_rest_port)),
             *("--pki", str(layout.pki)),
             *("--event-hubs", layout.amqp_connection),
-            *("--config", str(self.config)),
+            *("--config", str(self.configuration.paths[0])),
         )
         child = await self._start("iothub", command)
         await child.until_ready()
 
     async def start_host(self) -> None:
         layout = self.layout
-        arguments = ("--app-root", str(ROOT), "--address", layout.address, "--port", str(layout.functions_port))
+        arguments = ["--app-root", str(self.app), "--address", layout.address, "--port", str(layout.functions_port)]
+        if self.settings_file is not None:
+            arguments += ["--settings", str(self.settings_file)]
         child = await self._start("host", python_module("localcloud.host", *arguments))
         await child.until_ready()
 
@@ -106,8 +116,13 @@ class LocalCloud:
             _, child = self.children.popitem()
             await child.stop()
 
+    def _declared(self) -> list[str]:
+        """The options that tell broker and IoT Hub what there is and where to keep it."""
+        options = [word for path in self.configuration.paths for word in ("--config", str(path))]
+        return options if self.data is None else [*options, "--data", str(self.data)]
+
     async def _start(self, name: str, command: Sequence[str]) -> Child:
-        environment = child_environment(**{**app_settings(self.layout), **self.settings})
+        environment = child_environment(**{**self.configuration.settings_for(self.layout), **self.settings})
         log = self.layout.directory / "logs" / f"{name}.log"
         child = await Child.start(name, command, log=log, environment=environment)
         self.children[name] = child
@@ -115,16 +130,8 @@ class LocalCloud:
 
 
 @asynccontextmanager
-async def running(
-    layout: Layout,
-    *,
-    in_memory: bool = True,
-    host: bool = True,
-    settings: Mapping[str, str] | None = None,
-    config: Path = CONFIG,
-) -> AsyncIterator[LocalCloud]:
+async def running(cloud: LocalCloud, *, host: bool = True) -> AsyncIterator[LocalCloud]:
     """The whole local cloud for the length of the block. Raises `StartFailed`, naming the service and why."""
-    cloud = LocalCloud(layout, in_memory=in_memory, settings=settings, config=config)
     try:
         storage = asyncio.create_task(cloud.start_storage())
         try:
@@ -156,36 +163,16 @@ async def while_whole(cloud: LocalCloud) -> AsyncIterator[None]:
         raise cause.exceptions[0] from None
 
 
-def app_settings(layout: Layout) -> dict[str, str]:
-    """The app settings that make the deployed code run against this local cloud."""
-    return {
-        "AzureWebJobsStorage": layout.storage_connection,
-        "StateStorage": layout.storage_connection,
-        "ServiceBus": layout.amqp_connection,
-        "VehicleEvents": layout.amqp_connection,
-        "IoTHub": layout.iothub_service_connection,
-        "SSL_CERT_FILE": str(layout.pki / "ca-bundle.pem"),
-        "ISSUING_CA_CERTIFICATE_FILE": str(layout.pki / "issuing.pem"),
-        "ISSUING_CA_KEY_FILE": str(layout.pki / "issuing.key"),
-        "SMTP_HOST": layout.address,
-        "SMTP_PORT": str(layout.smtp_port),
-        "SMTP_SECURITY": "none",
-        "MAIL_SENDER": "cars@example.com",
-        "TRIP_SWEEP_SCHEDULE": "0 * * * * *",
-        "CERTIFICATE_SCAN_SCHEDULE": "0 0 * * * *",
-        "PYTHON_ENABLE_INIT_INDEXING": "1",
-    }
-
-
-async def _provision(layout: Layout, config: Path) -> None:
-    """Creates tables and containers, which infrastructure code does in Azure."""
-    declared = tomllib.loads(config.read_text())["storage"]
+async def _provision(layout: Layout, declared: Configuration) -> None:
+    """Creates tables, queues and containers, which infrastructure code does in Azure."""
     async with TableServiceClient.from_connection_string(layout.storage_connection) as tables:
-        for name in declared["tables"]:
+        for name in declared.tables:
             await tables.create_table_if_not_exists(name)
+    async with QueueServiceClient.from_connection_string(layout.storage_connection) as queues:
+        for name in declared.queues:
+            with suppress(ResourceExistsError):
+                await queues.create_queue(name)
     async with BlobServiceClient.from_connection_string(layout.storage_connection) as blobs:
-        for name in declared["containers"]:
-            try:
+        for name in declared.containers:
+            with suppress(ResourceExistsError):
                 await blobs.create_container(name)
-            except ResourceExistsError:
-                continue

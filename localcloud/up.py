@@ -8,28 +8,23 @@ from rich.table import Table
 
 from localcloud.layout import Layout, make_folder
 from localcloud.mail import MailSink
-from localcloud.services import running, while_whole
+from localcloud.services import LocalCloud, running, while_whole
 
 
-async def up(layout: Layout, *, host: bool) -> None:
-    """Runs until SIGINT or SIGTERM. State in storage outlives it, in `layout.directory`.
-
-    Raises `StartFailed` and `ServiceEnded`.
-    """
-    console = Console()
+async def up(cloud: LocalCloud, *, host: bool) -> None:
+    """Runs until SIGINT or SIGTERM. Raises `StartFailed`, `ServiceEnded` and `Misconfigured`."""
+    console, layout = Console(), cloud.layout
     layout.check_free(*(name for name, _ in layout.ports() if host or name != "functions_port"))
     make_folder(layout.directory)
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     with MailSink(layout.address, layout.smtp_port, layout.directory / "mail"), console.status("Starting …"):
-        async with running(layout, in_memory=False, host=host) as cloud, while_whole(cloud):
+        async with running(cloud, host=host), while_whole(cloud):
             console.print(_endpoints(layout, host=host))
             if host:
-                key = cloud.children["host"].ready["key"]
-                page = f"http://{layout.hostname}:{layout.functions_port}/api/console?code={key}"
-                console.print(f"Console: {page}", soft_wrap=True)
-            console.print(_advice(layout, host=host))
+                console.print(_keys(cloud), soft_wrap=True)
+            console.print(_advice(cloud, host=host))
             await stopped.wait()
 
 
@@ -48,10 +43,16 @@ def _endpoints(layout: Layout, *, host: bool) -> Table:
     return table
 
 
-def _advice(layout: Layout, *, host: bool) -> str:
-    stop = "Ctrl-C stops everything; logs are in " + str(layout.directory / "logs")
+def _keys(cloud: LocalCloud) -> str:
+    key, page = cloud.children["host"].ready["key"], cloud.configuration.console
+    if page is None:
+        return f"Key for functions: {key}"
+    return f"Console: http://{cloud.layout.hostname}:{cloud.layout.functions_port}{page}?code={key}"
+
+
+def _advice(cloud: LocalCloud, *, host: bool) -> str:
+    kept = f"state is kept in {cloud.data}" if cloud.data else "state is gone then (--data DIR keeps it)"
+    stop = f"Ctrl-C stops everything, {kept}; logs are in {cloud.layout.directory / 'logs'}"
     if host:
         return stop
-    return (
-        "Copy local.settings.example.json to local.settings.json, then run `func start` in another terminal.\n" + stop
-    )
+    return "Write these places into the app's local.settings.json, then run `func start` in another terminal.\n" + stop

@@ -19,7 +19,7 @@ async def workspace(directory: Path, name: str, settings: Mapping[str, str] | No
     """
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=make_folder(directory))).resolve()
     try:
-        async with running(Layout(folder).on_free_ports(), settings=settings) as cloud, while_whole(cloud):
+        async with running(LocalCloud(Layout(folder).on_free_ports(), settings=settings)) as cloud, while_whole(cloud):
             yield cloud
     except BaseException as error:
         error.add_note(f"The logs are in {folder / 'logs'}")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from localcloud.configuration import load
 from localcloud.layout import Layout
 from localcloud.pki import ensure_pki
-from localcloud.services import LocalCloud, app_settings
+from localcloud.services import LocalCloud
 from shared import connections
 from shared.settings import settings
 from tests.witness import with_witnesses
@@ -27,7 +28,7 @@ def environment(layout: Layout) -> Iterator[Layout]:
     """The app's settings, as the host would set them."""
     ensure_pki(layout.pki, [layout.hostname, layout.address])
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in app_settings(layout).items():
+        for name, value in load().settings_for(layout).items():
             patch.setenv(name, value)
         patch.setenv("COMMAND_RETRY_S", "0.05")
         settings.cache_clear()
@@ -38,7 +39,7 @@ def environment(layout: Layout) -> Iterator[Layout]:
 @pytest.fixture(scope="session")
 async def local_services(environment: Layout) -> AsyncIterator[LocalCloud]:
     """Storage and broker, with every table, container, queue and Event Hub."""
-    cloud = LocalCloud(environment, config=with_witnesses(environment.directory, *WITNESSES))
+    cloud = LocalCloud(environment, configuration=load([with_witnesses(environment.directory, *WITNESSES)]))
     try:
         await cloud.start_storage()
         await cloud.start_broker()

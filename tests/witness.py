@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from localcloud.services import CONFIG
+from localcloud.configuration import CONFIG
 
 
 def with_witnesses(folder: Path, *names: str) -> Path:

@@ -11,6 +11,7 @@ from localcloud.broker.locks import now_ms
 from localcloud.broker.message import PARTITION_KEY, annotation
 from localcloud.broker.partition import IncomingEvent, Partition
 from localcloud.broker.partition_key import partition_index
+from localcloud.broker.records import Records
 from localcloud.broker.retention import Retention
 
 DEFAULT_GROUP = "$Default"
@@ -19,11 +20,14 @@ _LEAST_PARTITION_BYTES = 4 << 20  # a few of the largest events
 
 
 class EventHub:
-    def __init__(self, name: str, settings: EventHubSettings) -> None:
+    def __init__(self, name: str, settings: EventHubSettings, records: Records) -> None:
         self.name = name
         room_bytes = max(_HUB_BYTES // settings.partition_count, _LEAST_PARTITION_BYTES)
         retention = Retention(int(settings.retention_s * 1000), room_bytes)
-        self.partitions = [Partition(str(number), retention) for number in range(settings.partition_count)]
+        self.partitions = [
+            Partition(str(number), retention, records.of_partition(f"{name}/Partitions/{number}"))
+            for number in range(settings.partition_count)
+        ]
         self.groups = frozenset(group.lower() for group in (DEFAULT_GROUP, *settings.consumer_groups))
         self._created_ms = now_ms()
         self._turn = count()

@@ -53,7 +53,7 @@ class Namespace:
                 subscriptions[subscription.lower()].rules = Rules(rules) if rules is not None else Rules()
             self._entities[name.lower()] = Topic(name, topic, subscriptions, loop, records)
         for name, hub in config.event_hubs.items():
-            self._entities[name.lower()] = EventHub(name, hub)
+            self._entities[name.lower()] = EventHub(name, hub, records)
         for entity in list(self._entities.values()):
             for queue in _queues(entity):
                 queue.forward_to = self._target(queue.settings.forward_to)

@@ -21,6 +21,7 @@ from localcloud.broker.message import (
 from localcloud.broker.performatives import text
 from localcloud.broker.position import Bound, Position
 from localcloud.broker.reader import Readers
+from localcloud.broker.records import PartitionRecords
 from localcloud.broker.retention import Retention
 
 OFFSET = "x-opt-offset"
@@ -70,17 +71,19 @@ def parse_event(payload: bytes) -> IncomingEvent:
 
 
 class Partition:
-    def __init__(self, partition_id: str, retention: Retention) -> None:
+    def __init__(self, partition_id: str, retention: Retention, records: PartitionRecords) -> None:
+        """It begins with what its records hold."""
         self.id = partition_id
         self.readers = Readers()
         self._retention = retention
-        self._bytes = 0
-        self._events: list[Event] = []
-        self._last: Event | None = None
-        # Events live as long as this process, but a consumer's checkpoints live longer. Numbers that begin at the time
-        # of the start are behind every earlier one, so that such a consumer reads on instead of skipping what is new.
-        self._next_sequence_number = time.time_ns() // 1000
-        self._next_offset = time.time_ns()
+        self._records = records
+        self._events = [Event(*row) for row in records.events()]
+        self._bytes = sum(event.size_bytes for event in self._events)
+        self._last = self._events[-1] if self._events else None
+        # Where nothing is kept, a consumer's checkpoints still are. Numbers that begin at the time of the start are
+        # behind every earlier one, so that such a consumer reads on instead of skipping what is new.
+        self._next_sequence_number = records.last_number + 1 if records.last_number else time.time_ns() // 1000
+        self._next_offset = records.next_offset or time.time_ns()
 
     @property
     def is_empty(self) -> bool:
@@ -112,6 +115,7 @@ class Partition:
         self._last = event
         self._next_sequence_number += 1
         self._next_offset += event.size_bytes
+        self._records.add(event, event.sequence_number, self._next_offset)
         self._bytes += event.size_bytes
         self.forget(now_ms)
 
@@ -121,6 +125,8 @@ class Partition:
         if number:
             self._bytes -= sum(event.size_bytes for event in self._events[:number])
             del self._events[:number]
+            # The last one stays in the records, so that its numbers are known after a restart.
+            self._records.drop_before(min(self.first_sequence_number, self._next_sequence_number - 1))
 
     def event(self, sequence_number: int) -> Event | None:
         index = sequence_number - self.first_sequence_number

@@ -4,7 +4,7 @@ Each queue, subscription, dead-letter queue and partition has a table of its own
 and the newest rows are where it reads and writes. Locks are not kept: whoever held one has lost its connection too.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +16,7 @@ from localcloud.journal import Journal, MemoryJournal, SqliteJournal
 
 _VERSION: Final = 1
 _SCHEMA: Final = """
-CREATE TABLE entities (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, last_number INTEGER NOT NULL);
+CREATE TABLE entities (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, last_number INTEGER, next_offset INTEGER);
 CREATE TABLE session_states (entity INTEGER, session_id TEXT, state BLOB, PRIMARY KEY (entity, session_id));
 CREATE TABLE message_ids (entity INTEGER, message_id BLOB, seen_ms INTEGER, PRIMARY KEY (entity, message_id));
 CREATE INDEX message_ids_by_time ON message_ids (entity, seen_ms);
@@ -57,6 +57,7 @@ class EntityRecords:
             )
         self._insert = f"INSERT INTO {self._messages} VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - see above
         self._update = f"UPDATE {self._messages} SET state = ?, delivery_count = ? WHERE number = ?"  # noqa: S608
+        self._rewrite = f"UPDATE {self._messages} SET content = ? WHERE number = ?"  # noqa: S608
         self._delete = f"DELETE FROM {self._messages} WHERE number = ?"  # noqa: S608
 
     # ---- messages
@@ -76,7 +77,7 @@ class EntityRecords:
             lambda: (
                 message.sequence_number,
                 message.enqueued_ms,
-                _kept_state(message).value,
+                message.unlocked_state.value,
                 message.delivery_count,
                 message.expires_ms,
                 message.content.hops,
@@ -88,8 +89,11 @@ class EntityRecords:
         """Another state or count of deliveries."""
         self._journal.write(
             self._update,
-            lambda: (_kept_state(message).value, message.delivery_count, message.sequence_number),
+            lambda: (message.unlocked_state.value, message.delivery_count, message.sequence_number),
         )
+
+    def change_content(self, message: StoredMessage) -> None:
+        self._journal.write(self._rewrite, lambda: (message.content.kept(), message.sequence_number))
 
     def remove(self, sequence_number: int) -> None:
         self._journal.write(self._delete, lambda: (sequence_number,))
@@ -148,32 +152,79 @@ class EntityRecords:
         return [(name, None if encoded is None else decode(encoded)[0]) for name, encoded in rows]
 
 
+# Header, other sections, sequence number, offset and time of an event.
+EventRow = tuple[bytes, bytes, int, int, int]
+
+
+class PartitionRecords:
+    """The rows of a partition of an event hub."""
+
+    def __init__(self, journal: Journal, entity_id: int, last_number: int, next_offset: int, *, is_new: bool) -> None:
+        self.last_number = last_number  # as it was left; 0: it never had an event
+        self.next_offset = next_offset
+        self._journal = journal
+        self._id = entity_id
+        self._events = f"events_{entity_id}"  # a table's name cannot be a parameter
+        self._is_new = is_new
+        if is_new:
+            journal.write(
+                f"CREATE TABLE {self._events} (header BLOB, rest BLOB, number INTEGER PRIMARY KEY, position INTEGER,"
+                " enqueued_ms INTEGER)",
+                tuple,
+            )
+        self._insert = f"INSERT INTO {self._events} VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - see above
+        self._delete = f"DELETE FROM {self._events} WHERE number < ?"  # noqa: S608
+
+    def add(self, event: EventRow, sequence_number: int, next_offset: int) -> None:
+        self._journal.write(self._insert, lambda: event)
+        self._journal.write_latest(
+            (self._id, "number"),
+            "UPDATE entities SET last_number = ?, next_offset = ? WHERE id = ?",
+            lambda: (sequence_number, next_offset, self._id),
+        )
+
+    def drop_before(self, sequence_number: int) -> None:
+        self._journal.write_latest((self._id, "dropped"), self._delete, lambda: (sequence_number,))
+
+    def events(self) -> Sequence[EventRow]:
+        """What was there, oldest first."""
+        if self._is_new:
+            return ()
+        return self._journal.read(f"SELECT * FROM {self._events} ORDER BY number")  # noqa: S608 - see above
+
+
 class Records:
     """The rows of all entities."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self._found = {
-            path: (entity_id, last_number)
-            for entity_id, path, last_number in journal.read("SELECT id, path, last_number FROM entities")
+            path: (entity_id, last_number, next_offset)
+            for entity_id, path, last_number, next_offset in journal.read("SELECT * FROM entities")
         }
-        self._next_id = max((entity_id for entity_id, _ in self._found.values()), default=0) + 1
+        self._next_id = max((entity_id for entity_id, *_ in self._found.values()), default=0) + 1
 
     def of(self, path: str) -> EntityRecords:
-        """The rows of an entity, which it may have had before."""
+        """The rows of a queue, subscription or topic, which it may have had before."""
+        (entity_id, last_number, _), is_new = self._entity(path)
+        return EntityRecords(self.journal, entity_id, last_number, is_new=is_new)
+
+    def of_partition(self, path: str) -> PartitionRecords:
+        """The rows of a partition, which it may have had before."""
+        found, is_new = self._entity(path)
+        return PartitionRecords(self.journal, *found, is_new=is_new)
+
+    def _entity(self, path: str) -> tuple[tuple[int, int, int], bool]:
+        """Id, last sequence number and next offset; whether it is new."""
         found = self._found.pop(path.lower(), None)
         if found is not None:
-            return EntityRecords(self.journal, *found, is_new=False)
+            return found, False
         entity_id = self._next_id
         self._next_id += 1
-        self.journal.write("INSERT INTO entities VALUES (?, ?, 0)", lambda: (entity_id, path.lower()))
-        return EntityRecords(self.journal, entity_id, 0, is_new=True)
+        self.journal.write("INSERT INTO entities VALUES (?, ?, 0, 0)", lambda: (entity_id, path.lower()))
+        return (entity_id, 0, 0), True
 
     @property
     def undeclared(self) -> list[str]:
         """Paths of entities that nobody has asked for: they are kept until somebody does."""
         return sorted(self._found)
-
-
-def _kept_state(message: StoredMessage) -> State:
-    return State.AVAILABLE if message.state is State.LOCKED else message.state

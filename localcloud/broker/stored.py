@@ -34,6 +34,7 @@ class StoredMessage:
     __slots__ = (
         "_annotations",
         "content",
+        "deferred",
         "delivery_count",
         "enqueued_ms",
         "expires_ms",
@@ -54,6 +55,7 @@ class StoredMessage:
         self.sequence_number = sequence_number
         self.enqueued_ms = enqueued_ms
         self.state = state
+        self.deferred = state is State.DEFERRED  # once and for all, whoever holds it meanwhile
         self.delivery_count = 0  # of deliveries that failed
         self.expires_ms: int | None = None
         self.expiry: asyncio.TimerHandle | None = None
@@ -67,12 +69,20 @@ class StoredMessage:
         self._annotations = RawMap(b"".join(entries), 2 * len(entries))
 
     @property
+    def unlocked_state(self) -> State:
+        """Its state as if nobody held it."""
+        if self.state is not State.LOCKED:
+            return self.state
+        return State.DEFERRED if self.deferred else State.AVAILABLE
+
+    @property
     def size_bytes(self) -> int:
         return self.content.size_bytes + OVERHEAD_BYTES
 
     def encoded(self, locked_until_ms: int | None = None, delivery_annotations: bytes = b"") -> bytes:
         """The message as a consumer gets it now."""
-        annotations = self._annotations.plus(_WIRE_STATES[self.state], 1)
+        state = State.DEFERRED if self.deferred else self.state
+        annotations = self._annotations.plus(_WIRE_STATES[state], 1)
         if locked_until_ms is not None:
             annotations = annotations.plus(annotation(LOCKED_UNTIL, Timestamp(locked_until_ms)), 1)
         return self.content.encoded(annotations, self.delivery_count, delivery_annotations)

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from localcloud.app_client import AppClient
 from localcloud.backlog import Backlog
+from localcloud.configuration import load
 from localcloud.demo import campaign
 from localcloud.demo.fleet import BRAND, MARKET, MODEL, Participant, build
 from localcloud.demo.outcome import Outcome, observe
@@ -24,7 +25,6 @@ from localcloud.fleet.vehicle import Vehicle
 from localcloud.layout import Layout, make_folder
 from localcloud.mail import MailSink
 from localcloud.pki import Pki
-from localcloud.services import app_settings
 from localcloud.workspace import workspace
 from shared import connections, settings
 from shared.clock import utc_now
@@ -88,7 +88,7 @@ async def _run(layout: Layout, console: Console, *, vehicles: int, seed: int) ->
 
 async def _register(layout: Layout, fleet: Sequence[Participant]) -> None:
     """The fleet's registry, by the app's own library and so with the app's settings."""
-    os.environ.update(app_settings(layout))
+    os.environ.update(load().settings_for(layout))
     try:
         for participant in fleet:
             await registry.register(Registered(participant.vehicle_id, BRAND, MODEL, MARKET))

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from localcloud.configuration import CONFIG, load
 from localcloud.layout import Layout
-from localcloud.services import CONFIG, app_settings
 from shared import settings
 
 ROOT = Path(__file__).parents[2]
@@ -88,7 +88,7 @@ def test_the_settings_example_is_valid() -> None:
 def test_the_settings_example_fits_the_local_cloud(monkeypatch: pytest.MonkeyPatch) -> None:
     """`make services` listens where the example says, so that Azure Functions Core Tools find everything."""
     monkeypatch.chdir(ROOT)
-    local = app_settings(Layout(Path(".localcloud") / "up"))
+    local = load().settings_for(Layout(Path(".localcloud") / "up"))
     example = _example()
     local = {name: re.sub(r"localhost:5672\b", "localhost", value) for name, value in local.items()}
     assert {name: example[name] for name in example if name in local} == {

@@ -12,9 +12,14 @@ from localcloud.broker.message import DATA, parse_message
 from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.position import START, Bound, Position, parse_selector
 from localcloud.broker.queue import MAX_QUEUE_BYTES, Queue
-from localcloud.broker.records import Records
+from localcloud.broker.records import PartitionRecords, Records
 from localcloud.broker.retention import Retention
 from localcloud.journal import MemoryJournal
+
+
+def no_records() -> PartitionRecords:
+    return Records(MemoryJournal()).of_partition("hub/Partitions/0")
+
 
 BODY = described(DATA, encode(bytes(1000)))
 HOUR_MS = 3_600_000
@@ -34,7 +39,7 @@ async def test_a_full_queue_refuses_more() -> None:
 
 def test_a_partition_drops_its_oldest_events() -> None:
     """The numbers of the others stay, and a reader of dropped ones goes on with the first that is there."""
-    partition = Partition("0", Retention(max_age_ms=HOUR_MS, max_bytes=200_000))
+    partition = Partition("0", Retention(max_age_ms=HOUR_MS, max_bytes=200_000), no_records())
     first = partition.first_sequence_number
     for moment in range(1000):
         partition.append(parse_event(BODY), moment)
@@ -49,14 +54,14 @@ def test_a_partition_drops_its_oldest_events() -> None:
 
 def test_numbers_of_a_later_run_are_higher(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a consumer whose checkpoint is from an earlier run misses nothing of the new one."""
-    earlier = Partition("0", Retention(HOUR_MS, 100 << 20))
+    earlier = Partition("0", Retention(HOUR_MS, 100 << 20), no_records())
     started_ns = time.time_ns()
     for _ in range(10_000):
         earlier.append(parse_event(BODY), 0)
     last = earlier.last
     assert last is not None
     monkeypatch.setattr(time, "time_ns", lambda: started_ns + 1_000_000_000)
-    later = Partition("0", Retention(HOUR_MS, 1 << 20))
+    later = Partition("0", Retention(HOUR_MS, 1 << 20), no_records())
     later.append(parse_event(BODY), 0)
     for name, value in (("offset", last.offset), ("sequence-number", last.sequence_number)):
         checkpoint = parse_selector(f"amqp.annotation.x-opt-{name} > '{value}'")

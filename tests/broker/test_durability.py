@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient, PartitionContext
 from azure.servicebus import ServiceBusMessage, ServiceBusSubQueue
 from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from azure.servicebus.exceptions import MessageLockLostError, ServiceBusError
@@ -32,6 +34,8 @@ RequiresDuplicateDetection = true
 RequiresSession = true
 [servicebus.topics.news]
 Subscriptions = ["first", "second"]
+[eventhubs.kept]
+PartitionCount = 1
 """
 
 
@@ -84,6 +88,7 @@ async def test_what_a_queue_holds_survives_a_kill(broker: DurableBroker) -> None
         await receiver.complete_message(done)
         await receiver.abandon_message(tried)
         await receiver.defer_message(later)
+        await receiver.receive_deferred_messages(later.sequence_number or 0)  # a lock that ends with the broker
         await receiver.dead_letter_message(dead, reason="spoilt", error_description="by the test")
         await sender.send_messages(ServiceBusMessage("waiting", application_properties={"n": 1}))
     broker.kill_and_restart(_ENTITIES)
@@ -180,6 +185,37 @@ async def test_topics_keep_rules_and_what_is_scheduled(broker: DurableBroker) ->
     ):
         assert await bodies(first, wait_s=5) == ["5", "20"]
         assert await bodies(second) == ["20"]
+
+
+async def send_events(broker: DurableBroker, *events: str) -> dict[str, Any]:
+    """Sends them in one batch; returns the properties of the partition then."""
+    async with EventHubProducerClient.from_connection_string(
+        broker.connection_string, eventhub_name="kept"
+    ) as producer:
+        await producer.send_batch([EventData(event) for event in events], partition_id="0")
+        return await producer.get_partition_properties("0")
+
+
+async def test_events_keep_their_places(broker: DurableBroker) -> None:
+    """A reader goes on at the offset that it had reached, over a kill, and new events come behind the old ones."""
+    before = await send_events(broker, "one", "two")
+    broker.kill_and_restart(_ENTITIES)
+    after = await send_events(broker, "three")
+    assert after["beginning_sequence_number"] == before["beginning_sequence_number"]
+    assert after["last_enqueued_sequence_number"] == before["last_enqueued_sequence_number"] + 1
+    received: list[EventData] = []
+
+    async def take(context: PartitionContext, events: list[EventData]) -> None:
+        del context
+        received.extend(events)
+        if len(received) == 2:
+            await consumer.close()
+
+    consumer = EventHubConsumerClient.from_connection_string(broker.connection_string, "$Default", eventhub_name="kept")
+    first = str(before["last_enqueued_sequence_number"] - 1)
+    await consumer.receive_batch(take, partition_id="0", starting_position=int(first), max_wait_time=5)
+    assert [event.body_as_str() for event in received] == ["two", "three"]
+    assert received[0].offset == before["last_enqueued_offset"]
 
 
 async def test_a_graceful_stop_keeps_everything_too(broker: DurableBroker) -> None:

@@ -9,7 +9,9 @@ from localcloud.broker.errors import AmqpError
 from localcloud.broker.message import DATA
 from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.position import START, Bound, Position
+from localcloud.broker.records import Records
 from localcloud.broker.retention import Retention
+from localcloud.journal import MemoryJournal
 
 BODY = described(DATA, encode(bytes(1000)))
 RETENTION = Retention(max_age_ms=6400, max_bytes=160_000)
@@ -43,7 +45,7 @@ def test_an_event_larger_than_all_room_goes_at_once() -> None:
 
 def test_a_partition_forgets_with_time() -> None:
     """What is left keeps its numbers; the last event's are known even if it is gone."""
-    partition = Partition("0", RETENTION)
+    partition = Partition("0", RETENTION, Records(MemoryJournal()).of_partition("hub/Partitions/0"))
     first = partition.first_sequence_number
     for moment_ms in (0, 1000, 8000):
         partition.append(parse_event(BODY), moment_ms)
@@ -59,7 +61,7 @@ def test_a_partition_forgets_with_time() -> None:
 
 def test_times_of_a_partition_never_go_back() -> None:
     """Though the clock may: positions by time are found by halving."""
-    partition = Partition("0", RETENTION)
+    partition = Partition("0", RETENTION, Records(MemoryJournal()).of_partition("hub/Partitions/0"))
     for moment_ms in (5000, 4000, 6000):
         partition.append(parse_event(BODY), moment_ms)
     first = partition.first_sequence_number
@@ -69,7 +71,7 @@ def test_times_of_a_partition_never_go_back() -> None:
 
 @pytest.mark.parametrize(("bound", "kind"), [(Bound.OFFSET, "offset"), (Bound.SEQUENCE_NUMBER, "sequence number")])
 def test_a_position_behind_every_event_is_refused(bound: Bound, kind: str) -> None:
-    partition = Partition("0", RETENTION)
+    partition = Partition("0", RETENTION, Records(MemoryJournal()).of_partition("hub/Partitions/0"))
     partition.append(parse_event(BODY), 0)
     with pytest.raises(AmqpError, match=f"The supplied {kind} '[0-9]+' is invalid. The last {kind} in the system is"):
         partition.sequence_number_at(Position(bound, 1 << 62))

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from localcloud.app_client import AppClient
 from localcloud.backlog import Backlog
+from localcloud.configuration import load
 from localcloud.fleet.factory import Factory
 from localcloud.fleet.garage import Garage
 from localcloud.fleet.hub_service import HubService
@@ -19,7 +20,6 @@ from localcloud.fleet.light_link import light_link
 from localcloud.fleet.link import Callbacks, HubEndpoint, HubLink, MethodAnswer
 from localcloud.layout import Layout
 from localcloud.pki import Pki
-from localcloud.services import app_settings
 from shared import connections, settings
 from shared.identity import registry
 from shared.identity.vehicle import Vehicle as Registered
@@ -96,7 +96,7 @@ async def introduce(layout: Layout, app: AppClient, backlog: Backlog, honest: Ca
 async def _register(layout: Layout, vehicle_id: str) -> None:
     """By the app's own library, with the app's settings and with connections that nobody else gets."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in app_settings(layout).items():
+        for name, value in load().settings_for(layout).items():
             patch.setenv(name, value)
         await connections.close()
         try:

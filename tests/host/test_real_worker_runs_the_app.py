@@ -16,10 +16,11 @@ from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from localcloud.app_client import AppClient
+from localcloud.configuration import load
 from localcloud.fleet.identity import new_key
 from localcloud.layout import Layout
 from localcloud.pki import ensure_pki, issue_device_certificate
-from localcloud.services import LocalCloud, app_settings
+from localcloud.services import LocalCloud
 from shared import settings
 from shared.clock import to_epoch_ms, utc_now
 from tests.host import app_payloads
@@ -56,7 +57,7 @@ async def storage_and_broker(directory: Path) -> AsyncIterator[Layout]:
 async def effects_in(directory: Path, extra: Mapping[str, str], worker: Path | None) -> Effects:
     """Fires the app in a cloud of its own: with Microsoft's library if there is an interpreter for it, else locally."""
     async with storage_and_broker(directory) as layout:
-        environment = {**app_settings(layout), **extra}
+        environment = {**load().settings_for(layout), **extra}
         if worker is None:
             told = await fire_locally([ROOT], environment)
         else:
