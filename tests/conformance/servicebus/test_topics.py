@@ -22,8 +22,8 @@ SQL = "azure/service-bus-messaging/service-bus-messaging-sql-filter"
 ACTIONS = "azure/service-bus-messaging/service-bus-messaging-sql-rule-action"
 
 
-def order(body: str, subject: str | None = None, **properties: str | float | bool) -> ServiceBusMessage:
-    return ServiceBusMessage(body, subject=subject, application_properties=dict(properties))
+def order(body: str, subject: str | None = None, **properties: str | float) -> ServiceBusMessage:
+    return ServiceBusMessage(body, subject=subject, application_properties={key: properties[key] for key in properties})
 
 
 @documented(TOPICS)
