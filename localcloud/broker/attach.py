@@ -81,7 +81,8 @@ class Attachment:
         self._source, self._target = fields[_SOURCE_FIELD], fields[_TARGET_FIELD]
         self._filters = _filters(attach.source)
         source = text(terminus_fields(attach.source, 1)[0]) or ""
-        target = text(terminus_fields(attach.target, 1)[0]) or ""
+        self._is_coordinator = attach.target is not None and attach.target.descriptor in COORDINATOR
+        target = "" if self._is_coordinator else text(terminus_fields(attach.target, 1)[0]) or ""
         ours, self._address = (source, target) if attach.role_is_receiver else (target, source)
         self._path = address_path(ours)
 
@@ -98,7 +99,7 @@ class Attachment:
     # ---- producers
 
     def _attach_producer(self) -> None:
-        if self._attach.target is not None and self._attach.target.descriptor in COORDINATOR:
+        if self._is_coordinator:
             raise AmqpError(NOT_IMPLEMENTED, "Transactions are not supported.")
         sink = self._sink()
         link = IncomingLink(self._session, self._attach.handle, self._address, self._path, sink)
