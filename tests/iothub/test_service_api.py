@@ -27,6 +27,8 @@ async def test_thumbprints_are_kept_in_one_spelling(hub: Hub, device_id: str) ->
         {"deviceId": "another"},
         {"status": "asleep"},
         {"status": ["enabled"]},
+        {"statusReason": 5},
+        {"statusReason": "x" * 129},
         {"authentication": "none"},
         {"authentication": {"type": "magic"}},
         {"authentication": {"type": ["sas"]}},
