@@ -1,7 +1,8 @@
 """What links and entities know of each other."""
 
+from collections.abc import Mapping
 from enum import Enum, auto
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from localcloud.broker.errors import AmqpError
 
@@ -34,7 +35,8 @@ class Settlement(NamedTuple):
     """What a consumer decided on a delivery."""
 
     outcome: Outcome
-    reasons: dict[str, str] = {}  # noqa: RUF012 - never changed; for a dead letter
+    # Application properties that the message has from now on, beside its own; of a dead letter also its reasons.
+    properties: Mapping[str, Any] = {}
 
 
 class Source(Protocol):

@@ -23,6 +23,7 @@ from localcloud.broker.performatives import RECEIVER_SETTLES_SECOND, text
 from localcloud.broker.queue import Queue
 from localcloud.broker.requests import Request, Response, StatusNames
 from localcloud.broker.rule_operations import FOR_RULES
+from localcloud.broker.settlements import parse_changes, with_reasons
 from localcloud.broker.topic import Topic
 
 _VENDOR = "com.microsoft:"
@@ -108,12 +109,10 @@ def _settle(queue: Queue, body: Body) -> Response:
     outcome = _OUTCOMES.get(str(body.get("disposition-status")))
     if outcome is None:
         raise AmqpError(ARGUMENT_ERROR, "'disposition-status' is missing or unknown.")
-    given = {
-        "DeadLetterReason": text(body.get("deadletter-reason")),
-        "DeadLetterErrorDescription": text(body.get("deadletter-description")),
-    }
-    reasons = {key: value for key, value in given.items() if value is not None}
-    settled = [queue.settle(token, Settlement(outcome, reasons)) for token in _tokens(body)]
+    changes = parse_changes(body.get("properties-to-modify"))
+    if outcome is Outcome.DEAD_LETTERED:
+        changes = with_reasons(changes, text(body.get("deadletter-reason")), text(body.get("deadletter-description")))
+    settled = [queue.settle(token, Settlement(outcome, changes)) for token in _tokens(body)]
     if not all(settled):
         raise AmqpError(MESSAGE_LOCK_LOST, "The lock supplied is invalid or has expired.")
     return Response(200, "OK")

@@ -1,11 +1,11 @@
 """Messages (OASIS AMQP 1.0, part 3, section 3.2), kept as the bytes in which they came.
 
-Only what the service itself writes is ever rebuilt: header, annotations and the reasons of a dead letter. Body and
+Only what the service itself writes is ever rebuilt: header, annotations and what a settlement changes. Body and
 properties pass through unread, but for the few fields that a queue acts on.
 """
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
@@ -166,20 +166,23 @@ class Message:
     def size_bytes(self) -> int:
         return len(self.annotations.items) + len(self.properties) + len(self.application_properties) + len(self.body)
 
-    def dead_lettered(self, reasons: dict[str, str]) -> "Message":
+    def dead_lettered(self, reasons: Mapping[str, Any]) -> "Message":
         """The same message as it enters a dead-letter queue: it neither expires nor waits any more."""
-        properties = RawMap()
-        if self.application_properties:
-            properties = raw_map(self.application_properties, skip(self.application_properties, 1))
-        for key, value in reasons.items():
-            properties = properties.without(key).plus(encode(key) + encode(value), 1)
         return replace(
-            self,
+            self.modified(reasons),
             annotations=self.annotations.without(DEAD_LETTER_SOURCE),
-            application_properties=properties.section(APPLICATION_PROPERTIES),
             time_to_live_ms=None,
             scheduled_ms=None,
         )
+
+    def modified(self, changes: Mapping[str, Any]) -> "Message":
+        """The same message with some application properties added or replaced."""
+        properties = RawMap()
+        if self.application_properties:
+            properties = raw_map(self.application_properties, skip(self.application_properties, 1))
+        for key, value in changes.items():
+            properties = properties.without(key).plus(encode(key) + encode(value), 1)
+        return replace(self, application_properties=properties.section(APPLICATION_PROPERTIES))
 
     def annotated(self, key: str, value: object) -> "Message":
         """The same message with one more annotation of the service."""

@@ -78,14 +78,18 @@ class SessionQueue(Queue):
     def stop_waiting(self, consumer: Consumer) -> None:
         self._waiters = deque(waiter for waiter in self._waiters if waiter[0] is not consumer)
 
-    def release(self, session: MessageSession) -> None:
-        """Frees the session of a consumer that is closed; what it had not settled counts as delivered in vain."""
-        for message in self._locks.pop_session(session.id):
-            self._apply(message, Settlement(Outcome.ABANDONED))
+    def release(self, session: MessageSession, outcome: Outcome = Outcome.RELEASED) -> None:
+        """Frees a session with this outcome of all that its consumer had not settled.
+
+        That does not count as a delivery in vain when the consumer closes ("Message sessions", impact of delivery
+        count).
+        """
         if session.timer is not None:
             session.timer.cancel()
         session.owner = session.timer = None
-        if session.state is None and not self._has_messages(session):
+        for message in self._locks.pop_session(session.id):
+            self._apply(message, Settlement(outcome))
+        if session.owner is None and session.state is None and not self._has_messages(session):
             self._sessions.pop(session.id, None)
         self._offer(session)
 
@@ -150,9 +154,10 @@ class SessionQueue(Queue):
         session.timer = self.loop.call_later(duration_s, self._expire_session, session)
 
     def _expire_session(self, session: MessageSession) -> None:
-        if session.owner is not None:
-            lost = AmqpError(SESSION_LOCK_LOST, f"The lock of session '{session.id}' has expired.")
-            session.owner.detach(lost)  # a link that closes drops its source, and so releases the session
+        owner = session.owner
+        if owner is not None:
+            self.release(session, Outcome.ABANDONED)
+            owner.detach(AmqpError(SESSION_LOCK_LOST, f"The lock of session '{session.id}' has expired."))
 
     def _offer(self, session: MessageSession) -> None:
         if self._waiters and session.owner is None and self._has_messages(session):

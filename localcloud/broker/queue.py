@@ -7,7 +7,8 @@ keeps are ways to find some of them: a heap of the available ones and the locks 
 import asyncio
 import heapq
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from localcloud.broker.config import QueueSettings
 from localcloud.broker.delivery import Consumer, Outcome, Settlement
@@ -92,11 +93,11 @@ class Queue:
         self.check(messages)
         return [self._put(message) for message in messages]
 
-    def enqueue(self, content: Message) -> int:
+    def enqueue(self, content: Message, delivery_count: int = 0) -> int:
         """Takes a message at once, however full the queue is: to refuse it would lose it."""
         if self.forward_to is not None:
             return self._forward(content, self.forward_to)
-        message = self._store(content, State.AVAILABLE)
+        message = self._store(content, State.AVAILABLE, delivery_count)
         self._limit_life(message, self._end_of_life_ms(content))
         self._make_available(message)
         return message.sequence_number
@@ -135,9 +136,10 @@ class Queue:
         self._remove(message)
         self.enqueue(message.content)
 
-    def _store(self, content: Message, state: State) -> StoredMessage:
+    def _store(self, content: Message, state: State, delivery_count: int = 0) -> StoredMessage:
         self._last_sequence_number += 1
         message = StoredMessage(content, self._last_sequence_number, now_ms(), state, self._dead_letter_source)
+        message.delivery_count = delivery_count
         self._hold(message)
         self.records.add(message)
         return message
@@ -265,15 +267,25 @@ class Queue:
                 self._remove(message)
             case Outcome.ABANDONED:
                 message.delivery_count += 1
+                self._modify(message, settlement.properties)
                 self.records.change(message)
                 self._requeue(message)
             case Outcome.RELEASED:
                 self._requeue(message)
             case Outcome.DEFERRED:
                 message.deferred = True
+                message.delivery_count += 1  # as the service counts
+                self._modify(message, settlement.properties)
                 self._set_aside(message)
             case Outcome.DEAD_LETTERED:
-                self._dead_letter(message, settlement.reasons)
+                self._dead_letter(message, settlement.properties)
+
+    def _modify(self, message: StoredMessage, changes: Mapping[str, Any]) -> None:
+        if changes:
+            self._bytes -= message.size_bytes
+            message.content = message.content.modified(changes)
+            self._bytes += message.size_bytes
+            self.records.change_content(message)
 
     def _requeue(self, message: StoredMessage) -> None:
         if _is_expired(message):
@@ -297,15 +309,15 @@ class Queue:
         message.state = State.DEFERRED
         self.records.change(message)
 
-    def _dead_letter(self, message: StoredMessage, reasons: dict[str, str]) -> None:
+    def _dead_letter(self, message: StoredMessage, reasons: Mapping[str, Any]) -> None:
         self._remove(message)
-        self._bury(message.content.dead_lettered(reasons))
+        self._bury(message.content.dead_lettered(reasons), message.delivery_count)
 
-    def _bury(self, dead: Message) -> None:
+    def _bury(self, dead: Message, delivery_count: int = 0) -> None:
         target = self.forward_dead_letters_to
         if target is None or forward(dead.annotated(DEAD_LETTER_SOURCE, self.name), target) is not None:
             # A message that is dead-lettered again stays where it is, at the end.
-            (self.dead_letters or self).enqueue(dead)
+            (self.dead_letters or self).enqueue(dead, delivery_count)
 
     def _end_of_life_ms(self, content: Message) -> int | None:
         limits_ms = []

@@ -57,6 +57,7 @@ class EntityRecords:
             )
         self._insert = f"INSERT INTO {self._messages} VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - see above
         self._update = f"UPDATE {self._messages} SET state = ?, delivery_count = ? WHERE number = ?"  # noqa: S608
+        self._rewrite = f"UPDATE {self._messages} SET content = ? WHERE number = ?"  # noqa: S608
         self._delete = f"DELETE FROM {self._messages} WHERE number = ?"  # noqa: S608
 
     # ---- messages
@@ -90,6 +91,9 @@ class EntityRecords:
             self._update,
             lambda: (message.unlocked_state.value, message.delivery_count, message.sequence_number),
         )
+
+    def change_content(self, message: StoredMessage) -> None:
+        self._journal.write(self._rewrite, lambda: (message.content.kept(), message.sequence_number))
 
     def remove(self, sequence_number: int) -> None:
         self._journal.write(self._delete, lambda: (sequence_number,))

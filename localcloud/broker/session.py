@@ -1,10 +1,9 @@
 """An AMQP session (OASIS AMQP 1.0, part 2, section 2.5): the links on one channel and their deliveries."""
 
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from localcloud.broker.amqp_types import Described, UInt, UShort
-from localcloud.broker.delivery import Outcome, Settlement
+from localcloud.broker.amqp_types import UInt, UShort
 from localcloud.broker.errors import (
     MESSAGE_LOCK_LOST,
     UNATTACHED_HANDLE,
@@ -17,9 +16,7 @@ from localcloud.broker.performatives import (
     DETACH,
     DISPOSITION,
     FLOW,
-    MODIFIED,
     REJECTED,
-    RELEASED,
     Begin,
     Detach,
     Disposition,
@@ -29,8 +26,8 @@ from localcloud.broker.performatives import (
     error_value,
     outcome,
     performative,
-    text,
 )
+from localcloud.broker.settlements import parse_settlement
 
 if TYPE_CHECKING:
     from localcloud.broker.connection import Connection
@@ -202,28 +199,3 @@ class Session:
         if not disposition.settled:
             number = UInt(delivery_id)
             self.send(performative(DISPOSITION, False, number, number, True, state, None))
-
-
-def parse_settlement(state: Described) -> Settlement | None:
-    """What a terminal delivery state decides; None for a state that is not terminal."""
-    fields: Any = state.value if isinstance(state.value, list) else []
-    code = delivery_state_code(state)
-    if code == ACCEPTED:
-        return Settlement(Outcome.COMPLETED)
-    if code == RELEASED:
-        return Settlement(Outcome.RELEASED)
-    if code == MODIFIED:
-        undeliverable_here = len(fields) > 1 and fields[1]
-        return Settlement(Outcome.DEFERRED if undeliverable_here else Outcome.ABANDONED)
-    if code == REJECTED:
-        return Settlement(Outcome.DEAD_LETTERED, _reasons(fields))
-    return None
-
-
-def _reasons(fields: list[Any]) -> dict[str, str]:
-    error = fields[0] if fields else None
-    if not isinstance(error, Described) or not isinstance(error.value, list) or len(error.value) < 3:
-        return {}
-    info = error.value[2] if isinstance(error.value[2], dict) else {}
-    given = {key: text(info.get(key)) for key in ("DeadLetterReason", "DeadLetterErrorDescription")}
-    return {key: value for key, value in given.items() if value is not None}

@@ -81,7 +81,8 @@ class StoredMessage:
 
     def encoded(self, locked_until_ms: int | None = None, delivery_annotations: bytes = b"") -> bytes:
         """The message as a consumer gets it now."""
-        annotations = self._annotations.plus(_WIRE_STATES[self.state], 1)
+        state = State.DEFERRED if self.deferred else self.state
+        annotations = self._annotations.plus(_WIRE_STATES[state], 1)
         if locked_until_ms is not None:
             annotations = annotations.plus(annotation(LOCKED_UNTIL, Timestamp(locked_until_ms)), 1)
         return self.content.encoded(annotations, self.delivery_count, delivery_annotations)

@@ -88,6 +88,7 @@ async def test_what_a_queue_holds_survives_a_kill(broker: DurableBroker) -> None
         await receiver.complete_message(done)
         await receiver.abandon_message(tried)
         await receiver.defer_message(later)
+        await receiver.receive_deferred_messages(later.sequence_number or 0)  # a lock that ends with the broker
         await receiver.dead_letter_message(dead, reason="spoilt", error_description="by the test")
         await sender.send_messages(ServiceBusMessage("waiting", application_properties={"n": 1}))
     broker.kill_and_restart(_ENTITIES)

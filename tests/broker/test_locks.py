@@ -113,6 +113,7 @@ async def test_a_deferred_message_comes_only_when_asked_for(plain: Station) -> N
 
 
 async def test_a_deferred_message_can_be_settled_in_every_way(plain: Station, dead_letters: ServiceBusReceiver) -> None:
+    """Until it is completed or dead-lettered it stays deferred; every attempt counts."""
     receiver = plain.receiver
     await send(plain.sender, "a", "b", "c")
     numbers = []
@@ -120,12 +121,14 @@ async def test_a_deferred_message_can_be_settled_in_every_way(plain: Station, de
         await receiver.defer_message(message)
         numbers.append(message.sequence_number or 0)
     first, second, third = await receiver.receive_deferred_messages(numbers)
+    assert [message.state.name for message in (first, second, third)] == ["DEFERRED"] * 3
     await receiver.defer_message(first)
     await receiver.abandon_message(second)
     await receiver.dead_letter_message(third, reason="late")
-    peeked = [(str(message), message.state.name) for message in await peek(receiver, 5)]
-    assert peeked == [("a", "DEFERRED"), ("b", "DEFERRED")]
-    assert (await receive_one(dead_letters)).dead_letter_reason == "late"
+    peeked = [(str(message), message.state.name, message.delivery_count) for message in await peek(receiver, 5)]
+    assert peeked == [("a", "DEFERRED", 2), ("b", "DEFERRED", 2)]
+    dead = await receive_one(dead_letters)
+    assert (dead.dead_letter_reason, dead.delivery_count) == ("late", 1)
 
 
 async def test_deferred_messages_can_be_received_and_deleted(

@@ -161,7 +161,7 @@ async def test_a_restored_partition_has_the_events_that_it_kept(tmp_path: Path) 
 
 
 async def test_a_deferred_message_stays_deferred(tmp_path: Path) -> None:
-    """Abandoning it, or losing its lock, counts a delivery and gives it to nobody who does not ask for it by number."""
+    """Abandoning it, or losing its lock, count deliveries and give it to nobody who does not ask for it by number."""
     journal = open_journal(tmp_path)
     queue = Queue("q", QueueSettings(lock_duration_s=0.05), asyncio.get_running_loop(), Records(journal))
     (number,) = queue.put([parse_message(described(DATA, encode(b"later")))])
@@ -175,7 +175,7 @@ async def test_a_deferred_message_stays_deferred(tmp_path: Path) -> None:
     await asyncio.sleep(0.2)  # the lock is over
     taker.credit = 1
     queue.on_credit(taker)
-    assert (message.state, message.delivery_count, taker.tags) == (State.DEFERRED, 2, [])
+    assert (message.state, message.delivery_count, taker.tags) == (State.DEFERRED, 3, [])
     queue.close()
     await journal.close()
 
