@@ -144,7 +144,7 @@ class SqliteJournal:
             self._database.execute("BEGIN")
             for sql, parameters in (*group.statements, *group.latest.values()):
                 self._database.execute(sql, parameters())
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is: what follows must not be written without it
             self._fail(error)
             return
         commit = self._loop.run_in_executor(self._committer, self._database.commit)

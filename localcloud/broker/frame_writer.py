@@ -13,6 +13,7 @@ from localcloud.journal import Journal
 _FLUSH_BYTES = 256 << 10
 _MAX_HELD_BYTES = 1 << 20
 _LINGER_S = 0.5  # for the peer to close its side first
+_FAREWELL_S = 10.0  # for a peer that is behind to read what was sent to it
 
 
 class FrameWriter:
@@ -99,6 +100,10 @@ class FrameWriter:
 
     def _hang_up(self) -> None:
         if self._transport.is_closing():
+            return
+        if self._transport.get_write_buffer_size():  # what is left is sent first, but not to a peer that never reads
+            self._transport.close()
+            self._loop.call_later(_FAREWELL_S, self._transport.abort)
             return
         # To close at once, with something unread, would be a reset: it could overtake what was just sent.
         try:

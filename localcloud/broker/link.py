@@ -92,7 +92,8 @@ class IncomingLink(Link):
         self._first = self._first or transfer
         self._size_bytes += len(payload)
         if self._size_bytes <= MAX_MESSAGE_BYTES:
-            self._parts.append(payload)
+            if payload:  # no end of empty ones would take no end of memory
+                self._parts.append(payload)
         else:
             self._parts.clear()  # nobody will want them
         if transfer.more:

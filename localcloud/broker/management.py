@@ -136,6 +136,8 @@ def _set_state(queue: SessionQueue, body: Body) -> Response:
 
 def _list_sessions(queue: SessionQueue, body: Body) -> Response:
     skip, top = field(body, "skip", int), field(body, "top", int)
+    if skip < 0 or top < 0:
+        raise AmqpError(ARGUMENT_ERROR, "'skip' and 'top' are not negative.")
     ids = queue.session_ids()[skip : skip + top]
     if not ids:
         return _NO_CONTENT

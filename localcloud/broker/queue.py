@@ -20,7 +20,7 @@ from localcloud.broker.errors import (
 )
 from localcloud.broker.forwarding import Target, forward
 from localcloud.broker.locks import Lock, Locks, now_ms
-from localcloud.broker.message import DEAD_LETTER_SOURCE, Message
+from localcloud.broker.message import DEAD_LETTER_SOURCE, ENQUEUE_SEQUENCE_NUMBER, Message
 from localcloud.broker.records import Records
 from localcloud.broker.rules import Rules
 from localcloud.broker.schedule import Schedule
@@ -107,7 +107,7 @@ class Queue:
         for number in sequence_numbers:
             if number not in self._schedule:
                 raise AmqpError(MESSAGE_NOT_FOUND, f"The scheduled message {number} could not be found.")
-        for number in sequence_numbers:
+        for number in set(sequence_numbers):
             self._schedule.cancel(number)
             self._remove(self._messages[number])
 
@@ -127,6 +127,8 @@ class Queue:
     def _forward(self, content: Message, target: Target) -> int:
         self._last_sequence_number += 1
         self.records.number(self._last_sequence_number)
+        if content.annotations.get(ENQUEUE_SEQUENCE_NUMBER) is None:
+            content = content.annotated(ENQUEUE_SEQUENCE_NUMBER, self._last_sequence_number)
         reasons = forward(content, target)
         if reasons is not None:
             self._bury(content.dead_lettered(reasons))
@@ -182,7 +184,7 @@ class Queue:
     ) -> list[tuple[bytes, Lock | None, StoredMessage]]:
         """Lock tokens, locks and messages that had been deferred; without locks if settled. Raises AmqpError."""
         deferred = []
-        for number in sequence_numbers:
+        for number in dict.fromkeys(sequence_numbers):
             message = self._messages.get(number)
             if message is not None and message.state is State.DEFERRED and _is_expired(message):
                 self._end_life(message)  # which is not looked at as long as nobody asks for it

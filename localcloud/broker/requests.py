@@ -144,11 +144,9 @@ def parse_request(payload: bytes) -> Request:
             fields = items(payload, section.value) + [NULL] * (_REPLY_TO + 1)
             message_id, reply_to = fields[_MESSAGE_ID], text(decode(fields[_REPLY_TO])[0])
         elif section.code == APPLICATION_PROPERTIES:
-            properties = decode(payload, section.value)[0]
+            properties = section.content
         elif section.code == VALUE:
-            body = decode(payload, section.value)[0]
-    if not isinstance(properties, dict):
-        raise Malformed("application properties are a map")
+            body = section.content
     return Request(message_id, reply_to, properties, body)
 
 

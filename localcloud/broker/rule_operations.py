@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from localcloud.broker.amqp_types import Described, ULong
+from localcloud.broker.encoder import encode
 from localcloud.broker.errors import ARGUMENT_ERROR, AmqpError
 from localcloud.broker.fields import Body, field
 from localcloud.broker.records import EntityRecords
@@ -38,6 +39,10 @@ def restore_rules(rules: Rules, records: EntityRecords) -> None:
 
 def _add(rules: Rules, records: EntityRecords, body: Body) -> Response:
     name, description = field(body, "rule-name", str), field(body, "rule-description", dict)
+    try:
+        encode(description)
+    except TypeError as error:
+        raise AmqpError(ARGUMENT_ERROR, f"The rule '{name}' cannot be kept: {error}.") from error
     rules.add(_parse(name, description))
     records.rule_change(name, description)
     return Response(200, "OK")
@@ -69,7 +74,7 @@ def _enumerate(rules: Rules, records: EntityRecords, body: Body) -> Response:
     skip, top = field(body, "skip", int), field(body, "top", int)
     if skip < 0 or top < 0:
         raise AmqpError(ARGUMENT_ERROR, "'skip' and 'top' are not negative.")
-    page = list(rules)[skip : skip + top]
+    page = sorted(rules, key=lambda rule: rule.name.lower())[skip : skip + top]
     if not page:
         return Response(204, "No content")
     return Response(200, "OK", {"rules": [{"rule-description": _described(rule)} for rule in page]})

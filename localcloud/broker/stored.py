@@ -61,9 +61,10 @@ class StoredMessage:
         self.expiry: asyncio.TimerHandle | None = None
         entries = [
             annotation(SEQUENCE_NUMBER, sequence_number),
-            annotation(ENQUEUE_SEQUENCE_NUMBER, sequence_number),
             annotation(ENQUEUED_TIME, Timestamp(enqueued_ms)),
         ]
+        if content.annotations.get(ENQUEUE_SEQUENCE_NUMBER) is None:  # a forwarded message keeps its first one
+            entries.append(annotation(ENQUEUE_SEQUENCE_NUMBER, sequence_number))
         if dead_letter_source is not None:
             entries.append(annotation(DEAD_LETTER_SOURCE, dead_letter_source))
         self._annotations = RawMap(b"".join(entries), 2 * len(entries))

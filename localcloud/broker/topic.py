@@ -51,7 +51,7 @@ class Topic:
         for number in sequence_numbers:
             if number not in self._schedule:
                 raise AmqpError(MESSAGE_NOT_FOUND, f"The scheduled message {number} could not be found.")
-        for number in sequence_numbers:
+        for number in set(sequence_numbers):
             self._schedule.cancel(number)
             self._records.remove(number)
 

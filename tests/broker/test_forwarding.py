@@ -50,14 +50,19 @@ async def test_what_enters_a_forwarding_queue_is_received_from_its_target(opened
 
 
 async def test_a_message_is_forwarded_four_times_and_no_more(opened: Opened) -> None:
-    """The fifth time it is dead-lettered where it is; topics on the way give it to their other subscriptions too."""
+    """The fifth time it is dead-lettered where it is; topics on the way give it to their other subscriptions too.
+
+    On its way it keeps the sequence number that it had where it was submitted.
+    """
     await send(opened.senders["forwarded"], "far")
     dead = await receive_one(opened.receivers["chain-4/dead"])
     assert (str(dead), dead.dead_letter_reason) == ("far", "MaxTransferHopCountExceeded")
     assert dead.dead_letter_source == "chain-4"
     assert bodies(await peek(opened.receivers["kept"])) == ["far"]
-    await send(opened.senders["chain-1"], "near")
-    assert bodies(await receive(opened.receivers["chain-5"])) == ["near"]
+    await send(opened.senders["chain-1"], "near", "too")
+    near, too = await receive(opened.receivers["chain-5"], 2)
+    assert bodies([near, too]) == ["near", "too"]
+    assert (near.enqueued_sequence_number, too.enqueued_sequence_number) == (2, 3)  # of chain-1, behind the "far" one
 
 
 async def test_what_the_target_refuses_is_dead_lettered(opened: Opened) -> None:

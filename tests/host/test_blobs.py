@@ -95,10 +95,23 @@ async def test_a_failing_blob_comes_five_times_and_is_then_told_in_the_poison_qu
     assert len(await seen(bench, "car-4/bad.csv", 5)) == 5
 
 
-async def test_a_blob_function_is_not_fired_by_hand(host: Child, browser: aiohttp.ClientSession, url: str) -> None:
-    async with browser.post(f"{url}/admin/functions/dropped_blob", json={"input": "drops/a/b.csv"}) as answer:
+async def test_a_blob_function_is_fired_by_hand_with_the_path_of_a_blob(
+    drops: ContainerClient, bench: Bench, host: Child, browser: aiohttp.ClientSession, url: str
+) -> None:
+    await drops.upload_blob("by/hand.csv", b"again")
+    await seen(bench, "by/hand.csv")
+    async with browser.post(f"{url}/admin/functions/dropped_blob", json={"input": "drops/by/hand.csv"}) as answer:
+        assert answer.status == 202
+    assert [each["seen"]["body"] for each in await seen(bench, "by/hand.csv", 2)] == ["again", "again"]
+
+
+@pytest.mark.parametrize("path", ["drops/no/such.csv", "drops/other", "elsewhere/by/hand.csv", ""])
+async def test_an_order_to_fire_with_a_blob_that_is_none_of_the_functions_is_refused(
+    host: Child, browser: aiohttp.ClientSession, url: str, path: str
+) -> None:
+    async with browser.post(f"{url}/admin/functions/dropped_blob", json={"input": path}) as answer:
         assert answer.status == 400
-        assert "write a blob" in await answer.text()
+        assert "must name a blob" in await answer.text()
 
 
 async def test_a_receipt_is_claimed_by_one_host_at_a_time_and_complete_once(storage: BlobServiceClient) -> None:

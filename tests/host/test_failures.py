@@ -157,6 +157,6 @@ async def test_a_taken_port_is_named_with_the_option_to_change_it(bench: Bench, 
     )
     _, errors = await process.communicate()
     assert process.returncode == 3
-    (line,) = errors.decode().splitlines()
+    line = errors.decode().splitlines()[-1]
     assert f"port {port} on 127.0.0.1" in line
     assert "--port" in line

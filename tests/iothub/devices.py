@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -83,6 +83,21 @@ async def sdk_client(
         yield client
     finally:
         await client.shutdown()
+
+
+def into(queue: asyncio.Queue[Any]) -> Callable[[Any], Coroutine[Any, Any, None]]:
+    """A handler for the SDK, which calls it from a thread and an event loop of its own."""
+    loop = asyncio.get_running_loop()
+
+    async def put(item: Any) -> None:
+        loop.call_soon_threadsafe(queue.put_nowait, item)
+
+    return put
+
+
+async def handle(client: IoTHubDeviceClient, name: str, handler: Any) -> None:
+    """Sets a handler of the SDK, whose setters block their caller until the hub has answered."""
+    await asyncio.to_thread(setattr, client, name, handler)
 
 
 async def eventually(condition: Callable[[], bool], timeout_s: float = 15) -> None:

@@ -8,7 +8,7 @@ from zlib import crc32
 
 import msgspec
 
-from localcloud.iothub.events import Event
+from localcloud.iothub.events import Event, MessageSource
 from localcloud.iothub.mqtt.packets import Puback, Publish
 from localcloud.iothub.property_bag import parse_message_properties
 from tests.iothub.devices import issued_identity, raw_client, sdk_client, telemetry
@@ -94,7 +94,9 @@ async def test_routes_decide_which_event_hubs_get_a_message(
 
 def test_a_message_for_several_event_hubs_is_accepted_when_the_last_of_them_has_it() -> None:
     accepted: list[str] = []
-    event = Event("car", b"", parse_message_properties(""), {}, lambda: accepted.append("car"))
+    event = Event(
+        MessageSource.DEVICE_MESSAGES, "car", b"", parse_message_properties(""), {}, lambda: accepted.append("car")
+    )
     shared = event.accepted_after(3)
     shared.accepted()
     shared.accepted()

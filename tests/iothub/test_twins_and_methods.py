@@ -8,16 +8,11 @@ from azure.iot.device import MethodRequest, MethodResponse
 from azure.iot.device.aio import IoTHubDeviceClient
 
 from localcloud.iothub.mqtt.packets import Publish, Suback, Subscribe, Unsuback, Unsubscribe
-from tests.iothub.devices import RawClient, eventually, issued_identity, raw_client, sdk_client
+from tests.iothub.devices import RawClient, eventually, handle, into, issued_identity, raw_client, sdk_client
 from tests.iothub.services import Hub
 
 METHODS = "$iothub/methods/POST/#"
 TWIN_ANSWERS = "$iothub/twin/res/#"
-
-
-async def handle(client: IoTHubDeviceClient, name: str, handler: Any) -> None:
-    """Sets a handler of the SDK, whose setters block their caller until the hub has answered."""
-    await asyncio.to_thread(setattr, client, name, handler)
 
 
 def answering(client: IoTHubDeviceClient, status: int = 200) -> Any:
@@ -46,7 +41,7 @@ async def test_a_connected_device_is_told_of_a_desired_change(hub: Hub, director
     await hub.register(device_id)
     patches: asyncio.Queue[Any] = asyncio.Queue()
     async with sdk_client(hub, device_id, issued_identity(directory, hub.pki, device_id)) as client:
-        await handle(client, "on_twin_desired_properties_patch_received", patches.put)
+        await handle(client, "on_twin_desired_properties_patch_received", into(patches))
         change = {"properties": {"desired": {"update": {"campaign": "c-1"}, "gone": None}}}
         status, twin = await hub.call("PATCH", f"/twins/{device_id}", change)
         patch = await asyncio.wait_for(patches.get(), 15)
