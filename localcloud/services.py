@@ -87,7 +87,7 @@ class LocalCloud:
             *("--rest-port", str(layout.hub_rest_port)),
             *("--pki", str(layout.pki)),
             *("--event-hubs", layout.amqp_connection),
-            *("--config", str(self.configuration.paths[0])),
+            *self._declared(),
         )
         child = await self._start("iothub", command)
         await child.until_ready()

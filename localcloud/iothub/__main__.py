@@ -61,13 +61,15 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--rest-port", type=int, default=8443, help="for services; 0: any free one")
     parser.add_argument("--pki", type=Path, required=True, help="the folder of certificates; made if absent")
     parser.add_argument("--event-hubs", required=True, help="the connection string of the namespace to route to")
-    parser.add_argument("--config", type=Path, required=True, help="the file with routes and Event Hubs")
+    parser.add_argument(
+        "--config", type=Path, required=True, action="append", help="a file with routes or Event Hubs; repeatable"
+    )
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep devices and twins there through a crash")
     return parser.parse_args()
 
 
 async def _run(options: argparse.Namespace) -> None:
-    configuration = load_configuration(options.config)
+    configuration = load_configuration(*options.config)
     pki = ensure_pki(options.pki, [options.hostname])
     journal = open_journal(options.data)
     try:

@@ -3,7 +3,7 @@
 Source: "Use IoT Hub message routing to send device-to-cloud messages to different endpoints".
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,17 +44,18 @@ class Routing:
         return any(route.source is source for route in self.routes)
 
 
-def parse_routing(configuration: Mapping[str, Any]) -> Routing:
-    """The routing in `[iothub]` of a configuration.
+def parse_routing(hub: Mapping[str, Any], partition_counts: Mapping[str, int]) -> Routing:
+    """The routing in the `[iothub]` of a configuration; `partition_counts` of all Event Hubs that there are.
 
     Raises `Misconfigured` for a route that is incomplete, cannot be understood or leads to an Event Hub that is
-    not declared under `[eventhubs]`.
+    not declared.
     """
-    hub: Mapping[str, Any] = configuration.get("iothub", {})
     routes = tuple(_parse_route(route) for route in hub.get("routes", []))
     fallback = hub.get("fallback_endpoint")
     used = [route.endpoint for route in routes] + ([fallback] if fallback else [])
-    return Routing(routes, fallback, _partition_counts(used, configuration.get("eventhubs", {})))
+    if undeclared := [name for name in used if name not in partition_counts]:
+        raise Misconfigured(f"a route leads to {undeclared[0]!r}, which is no declared Event Hub")
+    return Routing(routes, fallback, {name: partition_counts[name] for name in used})
 
 
 def _parse_route(route: Mapping[str, str]) -> Route:
@@ -66,13 +67,3 @@ def _parse_route(route: Mapping[str, str]) -> Route:
         supported = ", ".join(MessageSource)
         raise Misconfigured(f"route {route['name']!r}: of the sources {supported} are supported") from error
     return Route(route["name"], source, parse_query(route.get("condition", "true")), route["endpoint"])
-
-
-def _partition_counts(used: Iterable[str], event_hubs: Mapping[str, Any]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name in used:
-        count = event_hubs.get(name, {}).get("PartitionCount")
-        if not isinstance(count, int) or count < 1:
-            raise Misconfigured(f"a route leads to {name!r}, which is no Event Hub with a PartitionCount")
-        counts[name] = count
-    return counts

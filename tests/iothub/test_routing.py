@@ -289,7 +289,7 @@ def test_a_route_without_a_condition_takes_all_of_its_source(tmp_path: Path) -> 
         "[[iothub.routes]]\nname = 'r'",
         "[[iothub.routes]]\nname='r'\nsource='DigitalTwinChangeEvents'\ncondition='true'\nendpoint='a'",
         "[[iothub.routes]]\nname='r'\nsource='DeviceMessages'\ncondition='maybe'\nendpoint='a'",
-        "[[iothub.routes]]\nname='r'\nsource='DeviceMessages'\ncondition='true'\nendpoint='a'\n[eventhubs.a]",
+        "[[iothub.routes]]\nname='r'\nsource='DeviceMessages'\ncondition='true'\nendpoint='a'\n[eventhubs.b]",
         "[iothub]\nfallback_endpoint = 'nowhere'",
         "[iothub]\ntier = 'S9'",
         "[iothub]\ntier = 'B1'",
