@@ -127,7 +127,7 @@ class SqliteJournal:
             for sql, parameters in statements:
                 self._database.execute(sql, parameters())
             self._database.commit()
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is: what follows must not be written without it
             # It goes on committing for ever: who waits for it must not be told that it is done.
             self._failure.set_exception(Unavailable(f"{self._path} cannot be written: {error}"))
             return

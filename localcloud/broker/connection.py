@@ -67,8 +67,8 @@ _SEND_MODES, _RECEIVE_MODES = (None, 0, 1, 2), (None, 0, 1)
 _SESSION_FRAMES = frozenset((ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END))
 
 
-# One for all connections, as the loop fills it and hands it over in one step. Without one, asyncio would have the system
-# map and unmap a quarter of a megabyte for every piece that is read.
+# One for all connections, as the loop fills it and hands it over in one step. Without one, asyncio would have the
+# system map and unmap a quarter of a megabyte for every piece that is read.
 _INPUT = memoryview(bytearray(256 << 10))
 
 

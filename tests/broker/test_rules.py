@@ -15,8 +15,8 @@ from localcloud.broker.amqp_types import Described, ULong
 from localcloud.broker.message import parse_message
 from localcloud.broker.message_properties import changed, properties_of
 from tests.broker.conftest import Handlers, RunningBroker
-from tests.conformance.servicebus.exchange import bodies, peek, send
 from tests.broker.wire import ask_for_body, wire_client
+from tests.conformance.servicebus.exchange import bodies, peek, send
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from azure.servicebus.exceptions import (
 from tests.conformance.documented import documented
 from tests.conformance.servicebus.entities import entities, queue, session, subscription, topic
 from tests.conformance.servicebus.flavours import new_client
-from tests.conformance.servicebus.stations import Station
+from tests.conformance.servicebus.stations import Handler, Station
 
 EXCEPTIONS = "azure/service-bus-messaging/service-bus-messaging-exceptions-latest#servicebusexception"
 
@@ -24,7 +24,7 @@ async def test_an_entity_that_is_not_there_is_not_found(
     station: Station, client: ServiceBusClient, attempt: str
 ) -> None:
     """Whether one sends, receives or asks for a subscription of a topic that is there."""
-    attempts = {
+    attempts: dict[str, Handler] = {
         "send": client.get_queue_sender("nowhere"),
         "receive": client.get_queue_receiver("nowhere"),
         "subscription": client.get_subscription_receiver(station.path, "nowhere"),

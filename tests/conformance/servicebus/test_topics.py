@@ -1,5 +1,7 @@
 """Topics and what their subscriptions take: rules, filters and actions."""
 
+from typing import Any
+
 import pytest
 from azure.servicebus import ServiceBusMessage
 
@@ -22,8 +24,8 @@ SQL = "azure/service-bus-messaging/service-bus-messaging-sql-filter"
 ACTIONS = "azure/service-bus-messaging/service-bus-messaging-sql-rule-action"
 
 
-def order(body: str, subject: str | None = None, **properties: str | float | bool) -> ServiceBusMessage:
-    return ServiceBusMessage(body, subject=subject, application_properties=dict(properties))
+def order(body: str, subject: str | None = None, **properties: Any) -> ServiceBusMessage:
+    return ServiceBusMessage(body, subject=subject, application_properties={**properties})
 
 
 @documented(TOPICS)
