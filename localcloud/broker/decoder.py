@@ -118,6 +118,12 @@ def _boolean(value: int) -> bool:
     return value == 1
 
 
+def _character(code_point: int) -> str:
+    if 0xD800 <= code_point < 0xE000:
+        raise ValueError("a surrogate is no character")
+    return chr(code_point)
+
+
 def _symbol(data: bytes) -> Symbol:
     return Symbol(data.decode("ascii"))
 
@@ -173,8 +179,8 @@ def _large_map(buffer: bytes, position: int) -> tuple[dict[Any, Any], int]:
 
 
 def _array_items(buffer: bytes, start: int, count: int, end: int) -> Array:
-    # Items may take no bytes at all (null, true): without a bound four bytes could ask for any amount of memory.
-    if count > len(buffer):
+    # Items may take no bytes at all (null, true): without a bound ten bytes could ask for any amount of memory.
+    if count > min(end, len(buffer)) - start:
         raise ValueError("an array claims more items than bytes")
     if not count:
         return Array()
@@ -233,7 +239,7 @@ for _code, _decoder in {
     0x70: _fixed(">I"),
     0x71: _fixed(">i"),
     0x72: _fixed(">f"),
-    0x73: _fixed(">I", chr),
+    0x73: _fixed(">I", _character),
     0x74: _opaque(0x74, 4),
     0x80: _fixed(">Q"),
     0x81: _fixed(">q"),

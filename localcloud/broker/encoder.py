@@ -77,6 +77,11 @@ def _ulong(value: int) -> bytes:
     return b"\x53" + _uint8(value) if value < 256 else b"\x80" + _uint64(value)
 
 
+def _integer(value: int) -> bytes:
+    # What does not fit came as a ulong, the only type that holds more.
+    return b"\x81" + _int64(value) if value < 1 << 63 else b"\x80" + _uint64(value)
+
+
 def _array(values: Array) -> bytes:
     if not values:
         return b"\x45"  # an empty list: the SDKs' decoder loses its place in an empty array
@@ -102,7 +107,7 @@ def _wide(value: Any) -> bytes:
 _ENCODERS: dict[type, Callable[[Any], bytes]] = {
     type(None): lambda _: NULL,
     bool: lambda value: b"\x41" if value else b"\x42",
-    int: lambda value: b"\x81" + _int64(value),
+    int: _integer,
     float: lambda value: b"\x82" + _float64(value),
     str: lambda value: _variable(0xA1, 0xB1, value.encode()),
     bytes: lambda value: _variable(0xA0, 0xB0, value),

@@ -1,11 +1,12 @@
-"""The sending side of a connection: frames of one turn of the loop leave in one piece.
+"""The sending side of a connection: what answers one piece of input, or comes in one turn of the loop, leaves together.
 
-They leave when all that the broker has done until then is in its journal: a peer hears of nothing that a crash could
+It leaves when all that the broker has done until then is in its journal: a peer hears of nothing that a crash could
 undo.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from localcloud.broker.frames import AMQP, EMPTY_FRAME, frame_header
 from localcloud.journal import Journal
@@ -13,6 +14,7 @@ from localcloud.journal import Journal
 _FLUSH_BYTES = 256 << 10
 _MAX_HELD_BYTES = 1 << 20
 _LINGER_S = 0.5  # for the peer to close its side first
+_FAREWELL_S = 10.0  # for a peer that is behind to read what was sent to it
 
 
 class FrameWriter:
@@ -32,6 +34,7 @@ class FrameWriter:
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._flushing: asyncio.Handle | None = None
+        self._answering = False
         self._keep_alive: asyncio.TimerHandle | None = None
         self._last_flush_s = 0.0
         self._closed = False
@@ -49,7 +52,7 @@ class FrameWriter:
         self._out_bytes += len(data)
         if self._out_bytes >= _FLUSH_BYTES:
             self.flush()
-        elif self._flushing is None:
+        elif self._flushing is None and not self._answering:
             self._flushing = self._loop.call_soon(self.flush)
 
     def send(self, channel: int, body: bytes, payload: bytes = b"", frame_type: int = AMQP) -> None:
@@ -57,6 +60,16 @@ class FrameWriter:
         self.write(frame_header(len(body) + len(payload), channel, frame_type) + body)
         if payload:
             self.write(payload)
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """What is written meanwhile leaves at the end of it: to wait for the loop's next turn costs a turn."""
+        self._answering = True
+        try:
+            yield
+        finally:
+            self._answering = False
+            self.flush()
 
     def flush(self) -> None:
         if self._flushing is not None:
@@ -99,6 +112,10 @@ class FrameWriter:
 
     def _hang_up(self) -> None:
         if self._transport.is_closing():
+            return
+        if self._transport.get_write_buffer_size():  # what is left is sent first, but not to a peer that never reads
+            self._transport.close()
+            self._loop.call_later(_FAREWELL_S, self._transport.abort)
             return
         # To close at once, with something unread, would be a reset: it could overtake what was just sent.
         try:

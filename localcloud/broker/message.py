@@ -93,11 +93,17 @@ class Section(NamedTuple):
     start: int
     value: int
     end: int
+    content: Any  # decoded; None for data, which nobody here looks into
 
 
-def sections(payload: bytes) -> Iterator[Section]:
-    """The sections of a message and where they lie. Raises Malformed."""
-    position = 0
+def sections(payload: bytes) -> list[Section]:
+    """The sections of a message and where they lie. Raises Malformed.
+
+    Everything is looked at here, at the door, also what is only passed on: what is no message must neither fail later,
+    where nobody can be told, nor reach a consumer, which would fail for its producer's fault.
+    """
+    found: list[Section] = []
+    position = previous = 0
     while position < len(payload):
         if payload[position] != 0:
             raise Malformed("a message is made of described sections")
@@ -106,10 +112,33 @@ def sections(payload: bytes) -> Iterator[Section]:
             code = _SECTION_NAMES.get(str(code), 0)
         if not HEADER <= code <= FOOTER:
             raise Malformed(f"unknown message section {code}")
-        end = skip(payload, value)
-        yield Section(code, position, value, end)
-        position = end
+        if code < previous or (code == previous and code not in _REPEATED):
+            raise Malformed(f"message section {code} is out of order")
+        if code == DATA:
+            if payload[value : value + 1] not in _BINARY:
+                raise Malformed("a data section holds binary")
+            content, end = None, skip(payload, value)
+        else:
+            content, end = decode(payload, value)
+            if not isinstance(content, _CONTENTS[code]):
+                raise Malformed(f"message section {code} holds {type(content).__name__}")
+        found.append(Section(code, position, value, end, content))
+        position, previous = end, code
+    return found
 
+
+_REPEATED = (DATA, SEQUENCE)
+_BINARY = (b"\xa0", b"\xb0")
+_CONTENTS: dict[int, type] = {
+    HEADER: list,
+    DELIVERY_ANNOTATIONS: dict,
+    MESSAGE_ANNOTATIONS: dict,
+    PROPERTIES: list,
+    APPLICATION_PROPERTIES: dict,
+    SEQUENCE: list,
+    VALUE: object,
+    FOOTER: dict,
+}
 
 _SECTION_NAMES = {
     f"amqp:{name}": code
@@ -137,14 +166,7 @@ def raw_map(payload: bytes, position: int) -> RawMap:
 
 def batched(payload: bytes) -> list[bytes]:
     """The messages in a transfer of the batch format. Raises Malformed."""
-    found: list[bytes] = []
-    for section in sections(payload):
-        if section.code == DATA:
-            data = decode(payload, section.value)[0]
-            if not isinstance(data, bytes):
-                raise Malformed("a data section holds binary")
-            found.append(data)
-    return found
+    return [decode(payload, section.value)[0] for section in sections(payload) if section.code == DATA]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +248,7 @@ def _parse(payload: bytes) -> Message:
     message_id = session_id = None
     for section in sections(payload):
         if section.code == HEADER:
-            header, time_to_live_ms = _header(payload, section.value)
+            header, time_to_live_ms = _header(payload, section)
         elif section.code == MESSAGE_ANNOTATIONS:
             annotations = raw_map(payload, section.value)
         elif section.code == PROPERTIES:
@@ -250,11 +272,11 @@ def _parse(payload: bytes) -> Message:
     )
 
 
-def _header(payload: bytes, position: int) -> tuple[bytes, int | None]:
-    fields = (items(payload, position) + [NULL] * 3)[:3]
+def _header(payload: bytes, section: Section) -> tuple[bytes, int | None]:
+    fields = (items(payload, section.value) + [NULL] * 3)[:3]
     time_to_live_ms = decode(fields[2])[0]
-    if not isinstance(time_to_live_ms, int | None):
-        raise Malformed("the time to live is a number")
+    if time_to_live_ms is not None and not (isinstance(time_to_live_ms, int) and 0 <= time_to_live_ms < 1 << 32):
+        raise Malformed("the time to live is a number of 32 bits")
     encoded = b"".join(fields)
     if len(encoded) > 64:
         raise Malformed("a header of unknown fields")
@@ -262,11 +284,11 @@ def _header(payload: bytes, position: int) -> tuple[bytes, int | None]:
 
 
 def _properties(payload: bytes, section: Section) -> tuple[bytes, Any, str | None]:
-    fields = decode(payload, section.value)[0]
-    if not isinstance(fields, list):
-        raise Malformed("the properties of a message are a list")
+    fields = section.content
     session_id = text(fields[_GROUP_ID]) if len(fields) > _GROUP_ID else None
     if fields and fields[0] is not None:
+        if not isinstance(fields[0], str | int | bytes | uuid.UUID):
+            raise Malformed("a message id is text, a number, binary or a UUID")
         return payload[section.start : section.end], fields[0], session_id
     return _with_message_id(items(payload, section.value)), None, session_id
 

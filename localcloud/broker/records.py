@@ -139,10 +139,11 @@ class EntityRecords:
         )
         return [(decode(message_id)[0], seen_ms) for message_id, seen_ms in rows]
 
-    def rule_change(self, name: str, description: dict[str, Any] | None) -> None:
-        """A rule that was added, by its description, or removed."""
-        encoded = None if description is None else encode(description)
-        self._journal.write("INSERT OR REPLACE INTO rule_changes VALUES (?, ?, ?)", lambda: (self._id, name, encoded))
+    def rule_change(self, name: str, description: bytes | None) -> None:
+        """A rule that was added, by its encoded description, or removed."""
+        self._journal.write(
+            "INSERT OR REPLACE INTO rule_changes VALUES (?, ?, ?)", lambda: (self._id, name, description)
+        )
 
     def rule_changes(self) -> list[tuple[str, dict[str, Any] | None]]:
         """Names and descriptions of the rules that differ from the declared ones, in the order of the changes."""

@@ -10,6 +10,8 @@ from urllib.parse import unquote
 
 from localcloud.errors import Rejected
 
+_MAX_EXPIRY_DIGITS = 12  # seconds since 1970: Python refuses to read thousands of them, and calendars end before
+
 
 @dataclass(frozen=True, slots=True)
 class SasToken:
@@ -39,7 +41,7 @@ def parse_sas(text: str, now_s: float) -> SasToken:
     if scheme != "SharedAccessSignature" or not {"sr", "sig", "se"} <= fields.keys():
         raise Rejected("bad-token", "this is no shared access signature")
     expiry = fields["se"]
-    if not (expiry.isascii() and expiry.isdecimal()):
+    if not (expiry.isascii() and expiry.isdecimal() and len(expiry) <= _MAX_EXPIRY_DIGITS):
         raise Rejected("bad-token", "the token's expiry is no number of seconds")
     if int(expiry) <= now_s:
         raise Rejected("expired-token", "the token has expired")

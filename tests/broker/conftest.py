@@ -37,6 +37,8 @@ _CONFIG = "\n".join(
         RequiresSession = true
         LockDuration = "PT1S"
         [servicebus.queues.fuzzed]
+        [servicebus.queues.fuzzed-sessions]
+        RequiresSession = true
         [servicebus.queues.wire]
         LockDuration = "PT1S"
         [servicebus.queues.sync]
