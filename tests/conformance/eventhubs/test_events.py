@@ -1,4 +1,7 @@
-"""What an event carries from producer to consumer."""
+"""What an event carries from producer to consumer.
+
+Through one flavour of the SDK: both encode and decode with the same code.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,8 +11,10 @@ from azure.eventhub import EventData, amqp
 from azure.eventhub.amqp import AmqpAnnotatedMessage, AmqpMessageBodyType
 
 from tests.conformance.documented import documented
+from tests.conformance.eventhubs.clients import Asyncio
 from tests.conformance.eventhubs.hub import Hub, with_hub
 
+_WITH_HUB = with_hub(partitions=2, flavours=(Asyncio.name,))
 AMQP: Any = amqp  # parts of it have no type information
 
 _EVENT = "python/api/azure-eventhub/azure.eventhub.eventdata"
@@ -29,7 +34,7 @@ def body(event: EventData) -> Any:
 
 
 @documented(f"{_EVENT}#variables")
-@with_hub()
+@_WITH_HUB
 async def test_a_body_is_delivered_byte_for_byte(hub: Hub) -> None:
     """Text or binary, small, empty or larger than a frame."""
     large = bytes(range(256)) * 3600
@@ -40,7 +45,7 @@ async def test_a_body_is_delivered_byte_for_byte(hub: Hub) -> None:
 
 
 @documented("azure/event-hubs/add-custom-data-event#net")
-@with_hub()
+@_WITH_HUB
 async def test_application_properties_keep_their_types(hub: Hub) -> None:
     """All that AMQP has for them."""
     event = EventData("a")
@@ -70,7 +75,7 @@ async def test_application_properties_keep_their_types(hub: Hub) -> None:
 
 
 @documented(f"{_EVENT}#variables")
-@with_hub()
+@_WITH_HUB
 async def test_an_event_says_what_its_content_is_and_to_what_it_belongs(hub: Hub) -> None:
     """Content type, message id and correlation id."""
     event = EventData("a")
@@ -80,7 +85,7 @@ async def test_an_event_says_what_its_content_is_and_to_what_it_belongs(hub: Hub
 
 
 @documented("azure/event-hubs/event-hubs-features#read-events")
-@with_hub()
+@_WITH_HUB
 async def test_the_service_stamps_offset_number_and_time(hub: Hub) -> None:
     """As system properties, which the client also has by name. The offset is a text, the time is that of acceptance."""
     before = datetime.now(UTC)
@@ -95,7 +100,7 @@ async def test_the_service_stamps_offset_number_and_time(hub: Hub) -> None:
 
 
 @documented("azure/iot-hub/iot-hub-devguide-messages-read-builtin")
-@with_hub()
+@_WITH_HUB
 async def test_annotations_of_the_sender_arrive_among_the_system_properties(hub: Hub) -> None:
     """So IoT Hub says which device a message is from."""
     event = EventData("a")
@@ -106,7 +111,7 @@ async def test_annotations_of_the_sender_arrive_among_the_system_properties(hub:
 
 
 @documented("azure/event-hubs/event-hubs-features#read-events")
-@with_hub()
+@_WITH_HUB
 async def test_what_the_service_stamps_cannot_be_forged(hub: Hub) -> None:
     """An event that brings such annotations gets new ones."""
     event = EventData("a")
@@ -123,7 +128,7 @@ async def test_what_the_service_stamps_cannot_be_forged(hub: Hub) -> None:
 
 
 @documented("azure/event-hubs/event-hubs-features#mapping-of-events-to-partitions")
-@with_hub()
+@_WITH_HUB
 async def test_an_event_without_key_is_delivered_without_one(hub: Hub) -> None:
     """Whether its partition was named or not."""
     await hub.send("in turn")
@@ -131,7 +136,7 @@ async def test_an_event_without_key_is_delivered_without_one(hub: Hub) -> None:
 
 
 @documented(f"{_MESSAGE}#variables")
-@with_hub()
+@_WITH_HUB
 async def test_a_message_may_have_several_data_sections(hub: Hub) -> None:
     """They stay apart and in order."""
     event = (await passed(hub, AmqpAnnotatedMessage(data_body=[b"a", b"", b"bc"])))[0]
@@ -140,7 +145,7 @@ async def test_a_message_may_have_several_data_sections(hub: Hub) -> None:
 
 
 @documented(f"{_MESSAGE}#variables")
-@with_hub()
+@_WITH_HUB
 async def test_a_message_may_have_a_sequence_as_its_body(hub: Hub) -> None:
     """Lists of values with their types."""
     event = (await passed(hub, AmqpAnnotatedMessage(sequence_body=[[1, "two", None], [3.5, True]])))[0]
@@ -149,7 +154,7 @@ async def test_a_message_may_have_a_sequence_as_its_body(hub: Hub) -> None:
 
 
 @documented(f"{_MESSAGE}#variables")
-@with_hub()
+@_WITH_HUB
 async def test_a_message_may_have_a_value_as_its_body(hub: Hub) -> None:
     """Of any type, also nested."""
     event = (await passed(hub, AmqpAnnotatedMessage(value_body={"speed": 50, "doors": ["left", "right"]})))[0]
@@ -158,7 +163,7 @@ async def test_a_message_may_have_a_value_as_its_body(hub: Hub) -> None:
 
 
 @documented(f"{_PROTOCOL}#messages")
-@with_hub()
+@_WITH_HUB
 async def test_header_and_properties_of_a_message_pass_through(hub: Hub) -> None:
     """The service acts on none of them, not even on the time to live."""
     sent = AmqpAnnotatedMessage(
@@ -180,7 +185,7 @@ async def test_header_and_properties_of_a_message_pass_through(hub: Hub) -> None
 
 
 @documented(f"{_MESSAGE}#variables")
-@with_hub()
+@_WITH_HUB
 async def test_the_messages_of_a_batch_keep_what_is_theirs(hub: Hub) -> None:
     """Annotations, properties and bodies of different kinds side by side."""
     messages = [
