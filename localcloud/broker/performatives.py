@@ -188,8 +188,8 @@ def text(value: Any) -> str | None:
             return value.decode()
         except UnicodeDecodeError as error:
             raise Malformed("text that is not UTF-8") from error
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, UUID | int):
+    if value is None:
+        return None
+    if isinstance(value, str | UUID | int):
         return str(value)
     raise Malformed(f"text was expected, not {type(value).__name__}")

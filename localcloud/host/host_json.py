@@ -115,7 +115,8 @@ def _function_timeout(document: Document) -> timedelta | None:
 
 
 def _functions(document: Document) -> tuple[str, ...]:
-    names = document.take("functions", list, [])
+    overridden = list(document.take_all("functions").values())  # one app setting for each name
+    names = document.take("functions", list, overridden)
     if not all(isinstance(name, str) for name in names):
         raise Misconfigured("host.json: functions must be a list of names")
     return tuple(names)

@@ -13,7 +13,17 @@ from azure.storage.blob.aio import BlobServiceClient
 from localcloud.errors import Misconfigured, Unavailable
 from localcloud.host.admin import About, Admin
 from localcloud.host.admin_keys import KeysAdmin
-from localcloud.host.app import BLOB, EVENT_HUB, HTTP, SCRIPT, SERVICE_BUS, STORAGE_QUEUE, IndexedFunction, load_app
+from localcloud.host.app import (
+    BLOB,
+    EVENT_HUB,
+    HTTP,
+    SCRIPT,
+    SERVICE_BUS,
+    STORAGE_QUEUE,
+    TIMER,
+    IndexedFunction,
+    load_app,
+)
 from localcloud.host.blob_receipts import BlobReceipts
 from localcloud.host.blobs import BlobListener, BlobWatch
 from localcloud.host.by_hand import input_by_hand
@@ -128,6 +138,9 @@ class Host:
         """Attaches all listeners. Raises `Unavailable` if storage or a broker does not answer."""
         for path in self.options.ignored:
             logger.warning("host.json: %s is not honoured by the local host", path)
+        for function in self.functions:
+            if function.retry_policy and function.trigger.type not in (EVENT_HUB, TIMER):
+                logger.warning("%s: a retry policy is honoured only for Event Hub and timer triggers", function.name)
         try:
             for container in (CHECKPOINT_CONTAINER, STATUS_CONTAINER):
                 await self._create_container(container)

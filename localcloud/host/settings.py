@@ -56,7 +56,7 @@ class AppSettings:
         def value_of(reference: re.Match[str]) -> str:
             value = self._values.get(reference[1])
             if value is None:
-                raise Misconfigured(f"the app setting {reference[1]} is absent, which %{reference[1]}% refers to")
+                raise Misconfigured(f"'{reference[0]}' does not resolve to a value: set the app setting {reference[1]}")
             return value
 
         return _REFERENCE.sub(value_of, text)

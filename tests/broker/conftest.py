@@ -11,6 +11,8 @@ from tests.broker.running import RunningBroker
 
 _CONFIG = """
 [servicebus.queues.fuzzed]
+[servicebus.queues.fuzzed-sessions]
+RequiresSession = true
 [servicebus.queues.wire]
 LockDuration = "PT1S"
 [servicebus.queues.sessions]

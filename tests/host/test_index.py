@@ -34,6 +34,7 @@ def test_a_refused_app_ends_the_host_with_one_line(tmp_path: Path) -> None:
     ended = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 2
     assert "tick does not have a unique function name" in ended.stderr.splitlines()[-1]
+    assert "0 functions loaded" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 
@@ -68,7 +69,10 @@ RETRY = '@app.retry(strategy="fixed_delay", max_retry_count="{count}", delay_int
     [
         (EVENTS, "the app setting C is absent"),
         (QUEUE.format(more=""), "the app setting C is absent"),
-        (TIMER.format(schedule="%Every%", retry=""), "the app setting Every is absent, which %Every% refers to"),
+        (
+            TIMER.format(schedule="%Every%", retry=""),
+            "'%Every%' does not resolve to a value: set the app",
+        ),
         (TIMER.format(schedule="0 0 25 * * *", retry=""), "'25' is not between 0 and 23 in the field hour"),
         (TIMER.format(schedule="0 0 0 * * *", retry=RETRY.format(count="-2", delay="00:00:01")), "must be -1 or more"),
         (TIMER.format(schedule="0 0 0 * * *", retry=RETRY.format(count="x", delay="00:00:01")), "invalid literal"),
@@ -84,7 +88,7 @@ RETRY = '@app.retry(strategy="fixed_delay", max_retry_count="{count}", delay_int
         (ROUTE.format(route="x/{id=7}"), "does not know this form of route"),
         (ROUTE.format(route="x/{id:colour}"), "does not know the route constraint colour"),
         (ERRANDS.format(queue="Bad_Name"), "'bad_name' is no name for a storage queue"),
-        (ERRANDS.format(queue="%Absent%"), "the app setting Absent is absent"),
+        (ERRANDS.format(queue="%Absent%"), "'%Absent%' does not resolve to a value"),
         (BLOB.format(path="x/", more=""), "no path of the form container/blob"),
         (BLOB.format(path="{x}/y", more=""), "braces in its container"),
         (BLOB.format(path="x/{a}-{a}", more=""), "'a' in 'x/{a}-{a}' must be an identifier that occurs once"),
