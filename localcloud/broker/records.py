@@ -139,10 +139,11 @@ class EntityRecords:
         )
         return [(decode(message_id)[0], seen_ms) for message_id, seen_ms in rows]
 
-    def rule_change(self, name: str, description: dict[str, Any] | None) -> None:
-        """A rule that was added, by its description, or removed."""
-        encoded = None if description is None else encode(description)
-        self._journal.write("INSERT OR REPLACE INTO rule_changes VALUES (?, ?, ?)", lambda: (self._id, name, encoded))
+    def rule_change(self, name: str, description: bytes | None) -> None:
+        """A rule that was added, by its encoded description, or removed."""
+        self._journal.write(
+            "INSERT OR REPLACE INTO rule_changes VALUES (?, ?, ?)", lambda: (self._id, name, description)
+        )
 
     def rule_changes(self) -> list[tuple[str, dict[str, Any] | None]]:
         """Names and descriptions of the rules that differ from the declared ones, in the order of the changes."""
@@ -160,8 +161,8 @@ class PartitionRecords:
     """The rows of a partition of an event hub."""
 
     def __init__(self, journal: Journal, entity_id: int, last_number: int, next_offset: int, *, is_new: bool) -> None:
-        self.last_number = last_number  # as it was left; 0: it never had an event
-        self.next_offset = next_offset
+        self.last_number = last_number  # as it was left
+        self.next_offset = next_offset  # 0: it never had an event
         self._journal = journal
         self._id = entity_id
         self._events = f"events_{entity_id}"  # a table's name cannot be a parameter

@@ -6,7 +6,7 @@ Source: "AMQP 1.0 in Azure Service Bus: request-response-based operations", rule
 from collections.abc import Callable
 from typing import Any, Final
 
-from localcloud.broker.amqp_types import Described, ULong
+from localcloud.broker.amqp_types import Described, Encoded, ULong
 from localcloud.broker.encoder import encode
 from localcloud.broker.errors import ARGUMENT_ERROR, AmqpError
 from localcloud.broker.fields import Body, field
@@ -40,11 +40,11 @@ def restore_rules(rules: Rules, records: EntityRecords) -> None:
 def _add(rules: Rules, records: EntityRecords, body: Body) -> Response:
     name, description = field(body, "rule-name", str), field(body, "rule-description", dict)
     try:
-        encode(description)
-    except TypeError as error:
+        encoded = encode(description)
+    except (TypeError, RecursionError) as error:
         raise AmqpError(ARGUMENT_ERROR, f"The rule '{name}' cannot be kept: {error}.") from error
     rules.add(_parse(name, description))
-    records.rule_change(name, description)
+    records.rule_change(name, encoded)
     return Response(200, "OK")
 
 
@@ -92,6 +92,8 @@ def _filter(description: Body) -> Filter:
         if correlation.get(key) is not None
     }
     user = {} if correlation.get("properties") is None else field(correlation, "properties", dict)
+    if any(isinstance(value, list | dict | Described | Encoded) for value in user.values()):
+        raise AmqpError(ARGUMENT_ERROR, "A 'correlation-filter' compares with simple values.")
     if not system and not user:
         raise AmqpError(ARGUMENT_ERROR, "A 'correlation-filter' names at least one property.")
     return CorrelationFilter(system, {str(name): value for name, value in user.items()})

@@ -158,8 +158,11 @@ def hub_name_of(hostname: str) -> str:
 
 
 def _amqp_properties(system: dict[str, str]) -> AmqpMessageProperties:
-    """The texts of a topic in the types that AMQP wants. An expiry that is no time is left out."""
+    """The texts of a topic in the types that AMQP wants. What cannot be of its type is left out."""
     fields: dict[str, str | bytes | int | None] = {**system}
+    for symbol in ("content_type", "content_encoding"):
+        if not system.get(symbol, "").isascii():
+            del fields[symbol]
     if (user_id := system.get("user_id")) is not None:
         fields["user_id"] = user_id.encode()
     if (expiry := system.get("absolute_expiry_time")) is not None:

@@ -4,6 +4,7 @@ What an operator cannot take is undefined, and so is what comes of it; a route t
 Source: "IoT Hub query language" (expressions and conditions).
 """
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
@@ -45,7 +46,7 @@ _CALCULATIONS: Final[dict[str, Callable[[float, float], float]]] = {
     "-": operator.sub,
     "*": operator.mul,
     "/": operator.truediv,
-    "%": lambda left, right: left - right * int(left / right),  # the sign of the dividend, as in C#
+    "%": math.fmod,  # with the sign of the dividend, as in C#
 }
 
 
@@ -73,7 +74,7 @@ def calculate(symbol: str, left: Value, right: Value) -> Value:
         return UNDEFINED
     try:
         return _CALCULATIONS[symbol](float(left), float(right))
-    except ArithmeticError:  # a division by zero, a number beyond all bounds
+    except (ArithmeticError, ValueError):  # a division by zero, a remainder of what is beyond all bounds
         return UNDEFINED
 
 

@@ -14,6 +14,7 @@ from localcloud.iothub.sas import is_key
 from localcloud.iothub.twin import NEVER, Twin, timestamp
 
 _DEVICE_ID: Final = re.compile(r"[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}")
+_MAX_REASON: Final = 128
 _THUMBPRINT: Final = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 _TICKS_PER_SECOND: Final = 10_000_000
 _DOTNET_EPOCH_S: Final = 62_135_596_800  # seconds from year 1 to 1970
@@ -190,13 +191,14 @@ class Registry:
             raise Conflict(f"{device_id} exists")
         credentials = _parse_credentials(identity.get("authentication"), device.credentials if device else None)
         enabled = _parse_status(identity.get("status"))
+        reason = _parse_reason(identity.get("statusReason"))
         if device is None:
             device = self._devices[device_id] = Device(device_id, credentials)
         else:
             require_match(if_match, device.etag)
             device.etag = new_etag()
         device.credentials = credentials
-        device.status_reason = identity.get("statusReason")
+        device.status_reason = reason
         if device.enabled != enabled:
             device.enabled, device.status_updated_at = enabled, timestamp()
         self.changed(device)
@@ -219,6 +221,12 @@ def _parse_status(status: Any) -> bool:
     if status is not None and status not in ("enabled", "disabled"):
         raise Rejected("bad-status", "status is 'enabled' or 'disabled'")
     return bool(status != "disabled")
+
+
+def _parse_reason(reason: Any) -> str | None:
+    if reason is not None and not (isinstance(reason, str) and len(reason) <= _MAX_REASON):
+        raise Rejected("bad-status", f"statusReason is a text of at most {_MAX_REASON} characters")
+    return reason
 
 
 def _parse_credentials(given: Any, known: Credentials | None) -> Credentials:

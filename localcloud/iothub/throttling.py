@@ -38,7 +38,10 @@ class ThrottledError(Exception):
 
 
 class TokenBucket:
-    """Grants an amount a second. What is saved up serves bursts; what is owed is how long the queue is."""
+    """Grants an amount a second. What is saved up serves bursts; what is owed is how long the queue is.
+
+    A queue that is not full takes whatever comes: a large operation would never pass otherwise.
+    """
 
     def __init__(self, rate_per_s: float, burst: float, queue: float) -> None:
         self._rate_per_s = rate_per_s
@@ -48,11 +51,11 @@ class TokenBucket:
         self._at_s: float | None = None
 
     def take(self, now_s: float, amount: float = 1.0) -> float | None:
-        """The seconds until the amount is granted, or None if that is longer than the queue; `now_s` never falls."""
+        """The seconds until the amount is granted, or None if the queue is full; `now_s` never falls."""
         if self._at_s is not None:
             self._tokens = min(self._burst, self._tokens + (now_s - self._at_s) * self._rate_per_s)
         self._at_s = now_s
-        if self._tokens - amount < -self._queue:
+        if self._tokens <= -self._queue:
             return None
         self._tokens -= amount
         return max(0.0, -self._tokens / self._rate_per_s)

@@ -8,7 +8,7 @@ from localcloud.broker.encoder import described, encode
 from localcloud.broker.frames import AMQP_PROTOCOL, SASL_PROTOCOL, protocol_header
 from localcloud.broker.message import APPLICATION_PROPERTIES, MESSAGE_ANNOTATIONS, PROPERTIES, VALUE
 from localcloud.broker.performatives import ACCEPTED, DETACH, DISPOSITION, TRANSFER, performative
-from tests.broker.conftest import RunningBroker
+from tests.broker.running import RunningBroker
 from tests.broker.wire import (
     SASL_PLAIN,
     amqp_frame,

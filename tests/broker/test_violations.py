@@ -24,7 +24,7 @@ from localcloud.broker.performatives import (
     performative,
 )
 from localcloud.broker.session import HANDLE_MAX
-from tests.broker.conftest import RunningBroker
+from tests.broker.running import RunningBroker
 from tests.broker.wire import (
     SASL_PLAIN,
     amqp_frame,
@@ -200,21 +200,27 @@ async def test_a_message_with_a_malformed_section_is_rejected(
         await put(client, 0, b"well formed")
 
 
+EMPTY_LISTS = Encoded(b"\xe0\x02\x01\x45")  # an array, which nobody can be expected to write
+
+
+def rule(description: dict[str, object]) -> dict[str, object]:
+    return {"rule-name": "odd", "rule-description": description}
+
+
 @pytest.mark.parametrize(
     ("entity", "operation", "body", "status"),
     [
         ("fuzzed", "receive-by-sequence-number", {"sequence-numbers": Array([1, 1]), "receiver-settle-mode": 0}, 404),
         ("fuzzed", "cancel-scheduled-message", {"sequence-numbers": Array([1, 1])}, 404),
         ("sessions", "get-message-sessions", {"skip": -(2**40), "top": 2**41}, 400),
+        ("ruled/Subscriptions/managed", "add-rule", rule({"sql-filter": {"expression": "1=1"}, "x": EMPTY_LISTS}), 400),
         (
             "ruled/Subscriptions/managed",
             "add-rule",
-            {
-                "rule-name": "odd",
-                "rule-description": {"sql-filter": {"expression": "1=1"}, "x": Encoded(b"\xe0\x02\x01\x45")},
-            },
+            rule({"sql-filter": {"expression": "1=1"}, "x": Encoded(nested(400))}),
             400,
         ),
+        ("ruled/Subscriptions/managed", "add-rule", rule({"correlation-filter": {"properties": {"a": [1]}}}), 400),
     ],
 )
 async def test_a_request_that_makes_no_sense_is_answered(
@@ -243,3 +249,17 @@ async def test_a_message_that_is_asked_for_twice_comes_once(broker: RunningBroke
         name = {"operation": "com.microsoft:cancel-scheduled-message"}
         response = await ask(client, node, name, {"sequence-numbers": Array([number, number])})
         assert response["statusCode"] == 200
+
+
+async def test_a_session_id_may_be_a_symbol(broker: RunningBroker) -> None:
+    """It is the same session as with a text."""
+    async with wire_client(broker.port) as client:
+        await client.begin()
+        await client.produce(0, "fuzzed-sessions")
+        for session_id in (Symbol("as-symbol"), "as-text"):
+            properties = described(PROPERTIES, encode([None] * 10 + [session_id]))
+            client.send(transfer_body(0, 0), properties + data_message(b"body"))
+            await outcome_of(client)
+        name = {"operation": "com.microsoft:get-message-sessions"}
+        _, body = await ask_for_body(client, "fuzzed-sessions/$management", name, {"skip": 0, "top": 100})
+        assert {"as-symbol", "as-text"} <= set(body["sessions-ids"])

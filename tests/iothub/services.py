@@ -52,6 +52,15 @@ class Service:
         assert line.startswith("ready "), f"{module} did not start: see {log}"
         return cls(process, msgspec.json.decode(line.removeprefix("ready ")))
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """None as long as it runs."""
+        return self._process.returncode
+
     async def stop(self) -> int:
         if self._process.returncode is None:
             self._process.terminate()
@@ -62,8 +71,8 @@ class Service:
         await self._process.wait()
 
 
-async def start_broker(config: Path, log: Path, port: int = 0) -> Service:
-    arguments = ("--address", LOOPBACK, "--port", str(port), "--config", str(config))
+async def start_broker(config: Path, log: Path, port: int = 0, *more: str) -> Service:
+    arguments = ("--address", LOOPBACK, "--port", str(port), "--config", str(config), *more)
     return await Service.start("localcloud.broker", *arguments, log=log)
 
 
@@ -121,6 +130,11 @@ class Hub:
         assert status == 200, identity
         found: dict[str, Any] = identity
         return found
+
+
+def refusal(answer: tuple[int, Any]) -> tuple[int, str]:
+    """Status and error code of a refusal."""
+    return answer[0], answer[1]["Message"].removeprefix("ErrorCode:").partition(";")[0]
 
 
 @asynccontextmanager

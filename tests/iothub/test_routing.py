@@ -1,17 +1,22 @@
 """The routing query language and the routing configuration."""
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from localcloud.errors import Misconfigured
 from localcloud.iothub.configuration import load_configuration
 from localcloud.iothub.events import Event, MessageSource
 from localcloud.iothub.message_view import MessageView, parse_query
 from localcloud.iothub.property_bag import parse_bag, parse_message_properties
+from localcloud.iothub.query_functions import FUNCTIONS
 from localcloud.iothub.twin import Twin
 from tests.iothub.services import CONFIG
 
@@ -75,6 +80,8 @@ def answer(query: str, bag: str = "", body: bytes = b"", twin: Twin | None = Non
         ("1 + 2 * 3 - 8 / 4 = 5", True),
         ("-7 % 3 = -1", True),
         ("1 / 0 = 1", None),
+        ("(1e200 * 1e200) % (1e200 * 1e200) = 1", None),
+        ("5 % (1e200 * 1e200) = 5", True),
         ("10 - 2 - 3 = 5", True),
         # What compares with an absent property is undefined.
         ("absent = 'x'", None),
@@ -234,6 +241,45 @@ def test_a_query_outside_of_the_subset_is_refused_by_name(query: str) -> None:
     with pytest.raises(Misconfigured) as refused:
         parse_query(query)
     assert repr(query[:40])[:-1] in str(refused.value)
+
+
+WORDS = [
+    *("type", "level", "absent", "$body.a[0].b", "$body.n", "$twin.tags.x", "$contentType", "$own"),
+    *("'text'", '"7"', "7", "-1.5", "0x1F", "true", "false", "null", "undefined"),
+    *("AND", "OR", "NOT", "=", "!=", "<", ">=", "+", "-", "*", "/", "%", "(", ")", ",", "["),
+    *(f"{name}(" for name in FUNCTIONS),
+]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abn"), inner, max_size=3),
+)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join) | st.text(max_size=30), JSON)
+def test_whatever_stands_in_a_query_and_in_a_body_nothing_breaks(query: str, body: Any) -> None:
+    """A query is refused when the hub starts, or it has an answer for every message."""
+    with suppress(Misconfigured):
+        parse_query(query)
+        assert answer(query, f"{JSON_BAG}&type=a&level=7", msgspec.json.encode(body)) in (True, False, None)
+
+
+def operand(depth: int) -> st.SearchStrategy[str]:
+    """Numbers that a query can come to, so that most queries are understood."""
+    simple = st.sampled_from(["$body.n", "$body.a[0]", "7", "0", "length('abc')", "as_number(level)", "1e200"])
+    if not depth:
+        return simple
+    inner = operand(depth - 1)
+    calls = st.builds("{}({})".format, st.sampled_from(["abs", "exp", "square", "sqrt", "floor", "ceiling"]), inner)
+    sums = st.builds("({} {} {})".format, inner, st.sampled_from("+-*/%"), inner)
+    return simple | calls | sums | st.builds("power({}, {})".format, inner, inner)
+
+
+@settings(max_examples=500, deadline=None)
+@given(operand(3), st.sampled_from(["=", "<>", "<", ">="]), JSON)
+def test_calculations_never_break(text: str, comparison: str, number: Any) -> None:
+    body = msgspec.json.encode({"n": number, "a": [number]})
+    assert answer(f"{text} {comparison} 7", f"{JSON_BAG}&level=7", body) in (True, False, None)
 
 
 def test_a_long_query_is_no_deep_one() -> None:

@@ -31,9 +31,13 @@ class Behaviour:
 def behaviours(service: str = "*") -> Sequence[Behaviour]:
     """All behaviours of a service (the name of its folder) or of all services, in the order of the files.
 
-    Raises ValueError for a file in which one is stated twice or in another way than can be read here.
+    Raises ValueError for a file in which one is stated twice or in another way than can be read here, and when there is
+    none.
     """
-    return [one for file in sorted(HERE.glob(f"{service}/*.test.mjs")) for one in _stated(file)]
+    found = [one for file in sorted(HERE.glob(f"{service}/*.test.mjs")) for one in _stated(file)]
+    if not found:
+        raise ValueError(f"no witness of {service} states anything")
+    return found
 
 
 def _stated(file: Path) -> Sequence[Behaviour]:
