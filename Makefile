@@ -11,7 +11,7 @@ BIN := .venv/bin
 demo: setup
 	@$(BIN)/python -m localcloud demo --vehicles $(VEHICLES) --seed $(SEED)
 
-test: setup
+test: setup tests/witnesses/node_modules/.installed
 	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: setup
@@ -27,7 +27,7 @@ services: setup
 	@$(BIN)/python -m localcloud services --data $(DATA)
 
 clean:
-	rm -rf .localcloud .venv localcloud/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .localcloud .venv localcloud/node_modules tests/witnesses/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 setup: .venv/.installed localcloud/node_modules/.installed
 
@@ -42,4 +42,9 @@ localcloud/node_modules/.installed: localcloud/package.json localcloud/package-l
 	@command -v npm >/dev/null || { echo "Node 20 or newer with npm is needed for Azurite"; exit 1; }
 	@echo "Setting up Azurite in localcloud/node_modules …"
 	@npm ci --prefix localcloud --no-audit --no-fund --loglevel=error
+	@touch $@
+
+tests/witnesses/node_modules/.installed: tests/witnesses/package.json tests/witnesses/package-lock.json
+	@echo "Setting up the JavaScript SDKs that the tests look at the local cloud with …"
+	@npm ci --prefix tests/witnesses --no-audit --no-fund --loglevel=error
 	@touch $@

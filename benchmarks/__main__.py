@@ -3,9 +3,9 @@
 import argparse
 import json
 
-from benchmarks import coldstart
+from benchmarks import broker, coldstart
 
-BENCHMARKS = {"coldstart": coldstart.rows}
+BENCHMARKS = {"broker": broker.rows, "coldstart": coldstart.rows}
 
 
 def main() -> None:

@@ -1,15 +1,18 @@
 """What a service of the local cloud keeps through its own end, however sudden: SQLite, written in groups.
 
-A service works in memory and writes down each change on the way. What was written in one turn of the event loop, and
-while the last group was on its way to the disk, becomes one transaction with one fsync. Nothing that tells of a change
-may leave the service before the change is on the disk: `when_durable` holds it back until then.
+A service works in memory and writes down each change on the way. What was written in one turn of the event loop becomes
+one transaction at its end. Nothing that tells of a change may leave the service before that: `when_durable` holds it
+back until then.
+
+The transactions survive the process, SIGKILL included. They reach the disk itself when SQLite moves them from its
+write-ahead log into the database, every thousand pages: an fsync for each would cost ten times the work of the broker,
+and a power failure is not what a cloud on a laptop is there to survive.
 """
 
 import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,7 +35,7 @@ class Journal(Protocol):
         """
 
     def when_durable(self, callback: Callable[[], None]) -> None:
-        """Calls back once all that was written so far is on the disk, in the order of the calls; at once if it is."""
+        """Calls back once all that was written so far survives this process, in the order of the calls."""
 
     def read(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """Rows as they were left; for the start, before anything is written."""
@@ -67,19 +70,6 @@ class MemoryJournal:
         pass
 
 
-class _Group:
-    """Statements of one transaction, and who waits for it."""
-
-    def __init__(self) -> None:
-        self.statements: list[tuple[str, Parameters]] = []
-        self.latest: dict[Hashable, tuple[str, Parameters]] = {}
-        self.callbacks: deque[Callable[[], None]] = deque()
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.statements and not self.latest
-
-
 class SqliteJournal:
     def __init__(self, path: Path, schema: str, version: int) -> None:
         """Opens or makes the database with the tables of `schema`. To be made with a running event loop.
@@ -90,27 +80,25 @@ class SqliteJournal:
         self._path = path
         self._loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[None] = self._loop.create_future()
-        self._committer = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._next = _Group()
-        self._under_way: _Group | None = None
-        self._scheduled = False
+        self._statements: list[tuple[str, Parameters]] = []
+        self._latest: dict[Hashable, tuple[str, Parameters]] = {}
+        self._callbacks: deque[Callable[[], None]] = deque()
+        self._committing: asyncio.Handle | None = None
         self._database = _open(path, schema, version)
 
     def write(self, sql: str, parameters: Parameters) -> None:
-        self._next.statements.append((sql, parameters))
-        self._schedule()
+        self._statements.append((sql, parameters))
+        self._commit_soon()
 
     def write_latest(self, key: Hashable, sql: str, parameters: Parameters) -> None:
-        self._next.latest[key] = (sql, parameters)
-        self._schedule()
+        self._latest[key] = (sql, parameters)
+        self._commit_soon()
 
     def when_durable(self, callback: Callable[[], None]) -> None:
-        if not self._next.is_empty:
-            self._next.callbacks.append(callback)
-        elif self._under_way is not None:
-            self._under_way.callbacks.append(callback)
-        else:
+        if self._committing is None and not self._callbacks:
             callback()
+        else:
+            self._callbacks.append(callback)
 
     def read(self, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self._database.execute(sql, parameters).fetchall()
@@ -119,60 +107,40 @@ class SqliteJournal:
         await asyncio.shield(self._failure)
 
     async def close(self) -> None:
-        done: asyncio.Future[None] = self._loop.create_future()
-        self.when_durable(lambda: done.set_result(None))
-        await asyncio.wait([done, self._failure], return_when=asyncio.FIRST_COMPLETED)
-        self._committer.shutdown()
+        if self._committing is not None and not self._failure.done():
+            self._committing.cancel()
+            self._commit()
         self._database.close()
         if not self._failure.done():
             self._failure.cancel()
 
-    def _schedule(self) -> None:
-        if self._under_way is None and not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._carry_out)
+    def _commit_soon(self) -> None:
+        if self._committing is None:
+            self._committing = self._loop.call_soon(self._commit)
 
-    def _carry_out(self) -> None:
-        """Statements run here and only the commit, which waits for the disk, in a thread.
-
-        A thread for the statements too would fight with this one for the interpreter at each of them.
-        """
-        self._scheduled = False
-        group, self._next = self._next, _Group()
-        self._under_way = group
+    def _commit(self) -> None:
+        statements = [*self._statements, *self._latest.values()]
+        self._statements.clear()
+        self._latest.clear()
         try:
             self._database.execute("BEGIN")
-            for sql, parameters in (*group.statements, *group.latest.values()):
+            for sql, parameters in statements:
                 self._database.execute(sql, parameters())
+            self._database.commit()
         except Exception as error:  # noqa: BLE001 - whatever it is: what follows must not be written without it
-            self._fail(error)
-            return
-        commit = self._loop.run_in_executor(self._committer, self._database.commit)
-        commit.add_done_callback(self._on_committed)
-
-    def _on_committed(self, commit: "asyncio.Future[None]") -> None:
-        group = self._under_way
-        assert group is not None
-        if (error := commit.exception()) is not None:
-            self._fail(error)  # the group stays under way for ever: who waits for it must not go on
-            return
-        # Who asks meanwhile comes behind those who wait.
-        while group.callbacks:
-            group.callbacks.popleft()()
-        self._under_way = None
-        if not self._next.is_empty:
-            self._schedule()
-
-    def _fail(self, error: BaseException) -> None:
-        if not self._failure.done():
+            # It goes on committing for ever: who waits for it must not be told that it is done.
             self._failure.set_exception(Unavailable(f"{self._path} cannot be written: {error}"))
+            return
+        self._committing = None
+        # Who asks meanwhile comes behind those who wait.
+        while self._callbacks and self._committing is None:
+            self._callbacks.popleft()()
 
 
 def _open(path: Path, schema: str, version: int) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Its commit runs in a thread, one call at a time.
-        database = sqlite3.connect(path, timeout=0.5, isolation_level=None, check_same_thread=False)
+        database = sqlite3.connect(path, timeout=0.5, isolation_level=None)
         try:
             _prepare(database, path, schema, version)
         except BaseException:
@@ -186,7 +154,8 @@ def _open(path: Path, schema: str, version: int) -> sqlite3.Connection:
 def _prepare(database: sqlite3.Connection, path: Path, schema: str, version: int) -> None:
     database.execute("PRAGMA locking_mode = EXCLUSIVE")  # until it is closed or the process ends
     database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = FULL")
+    # Durable when the process ends, whatever ends it; a power failure may cost the last transactions, never more.
+    database.execute("PRAGMA synchronous = NORMAL")
     (found,) = database.execute("PRAGMA user_version").fetchone()
     if found == 0:
         database.executescript(f"BEGIN; {schema}; PRAGMA user_version = {version}; COMMIT")

@@ -72,7 +72,7 @@ class Child:
         except TimeoutError:
             await self.stop()
             raise StartFailed(f"{self.name} did not get ready within {timeout_s:.0f} s; see {self.log}") from None
-        raise StartFailed(self._last_words())
+        raise StartFailed(self.last_words("did not start"))
 
     async def until_listening(self, address: str, port: int, timeout_s: float = 60.0) -> None:
         """Waits until the port takes connections, for a service that announces nothing. Raises `StartFailed`."""
@@ -88,7 +88,7 @@ class Child:
                         writer.close()
                         return
         await self.stop()
-        raise StartFailed(self._last_words())
+        raise StartFailed(self.last_words("did not start"))
 
     async def until_ended(self) -> int:
         """Waits for the service's end, whatever causes it; returns its exit code."""
@@ -122,10 +122,11 @@ class Child:
         while await self._process.stdout.read(65536):
             pass
 
-    def _last_words(self) -> str:
+    def last_words(self, fate: str) -> str:
+        """What became of the service, with its exit code and the last line of its log."""
         lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
         last_line = f": {lines[-1]}" if lines else ""
-        return f"{self.name} did not start (exit code {self.exit_code}){last_line}"
+        return f"{self.name} {fate} (exit code {self.exit_code}){last_line}"
 
 
 def _die_with_parent() -> None:

@@ -49,6 +49,7 @@ class LocalCloud:
         self.settings = settings or {}
         self.settings_file = settings_file
         self.children: dict[str, Child] = {}
+        self._started = asyncio.Event()
 
     async def start_storage(self) -> None:
         """Azurite, with the tables and containers of `cloud.toml`."""
@@ -86,7 +87,7 @@ class LocalCloud:
             *("--rest-port", str(layout.hub_rest_port)),
             *("--pki", str(layout.pki)),
             *("--event-hubs", layout.amqp_connection),
-            *("--config", str(self.configuration.paths[0])),
+            *self._declared(),
         )
         child = await self._start("iothub", command)
         await child.until_ready()
@@ -94,8 +95,8 @@ class LocalCloud:
     async def start_host(self) -> None:
         layout = self.layout
         arguments = ["--app-root", str(self.app), "--address", layout.address, "--port", str(layout.functions_port)]
-        if self.settings_file is not None:
-            arguments += ["--settings", str(self.settings_file)]
+        # Never the app's own file unless it is meant: a demo or a test must not depend on what lies there.
+        arguments += ["--no-local-settings"] if self.settings_file is None else ["--settings", str(self.settings_file)]
         child = await self._start("host", python_module("localcloud.host", *arguments))
         await child.until_ready()
 
@@ -107,14 +108,52 @@ class LocalCloud:
         finally:
             for task in waiting:
                 task.cancel()
-        names = " and ".join(waiting[task].name for task in ended)
-        raise ServiceEnded(f"{names} ended unexpectedly")
+        raise ServiceEnded("; ".join(waiting[task].last_words("ended unexpectedly") for task in ended))
 
     async def stop(self) -> None:
         """Stops everything, last started first."""
         while self.children:
             _, child = self.children.popitem()
             await child.stop()
+
+    async def start(self, *, host: bool = True) -> None:
+        """Starts all services, or all but the host. Raises `StartFailed`, naming the service and why.
+
+        What waits for another service waits long, since that may come up late: so one that ends is noticed here.
+        """
+        starting = asyncio.create_task(self._start_all(host=host))
+        try:
+            while not starting.done():
+                if dead := await self._first_dead(starting):
+                    raise StartFailed("; ".join(child.last_words("ended during the start") for child in dead))
+            await starting
+        finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+
+    async def _first_dead(self, starting: asyncio.Task[None]) -> list[Child]:
+        """The services that ended; none once `starting` is over, or there is another service that can end."""
+        self._started.clear()
+        ends = {asyncio.create_task(child.until_ended()): child for child in self.children.values()}
+        started = asyncio.create_task(self._started.wait())
+        try:
+            await asyncio.wait((starting, started, *ends), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (started, *ends):
+                task.cancel()
+        return [child for task, child in ends.items() if task.done() and not task.cancelled()]
+
+    async def _start_all(self, *, host: bool) -> None:
+        storage = asyncio.create_task(self.start_storage())
+        try:
+            await self.start_broker()
+            await self.start_iothub()
+            await storage
+        finally:
+            storage.cancel()
+            await asyncio.gather(storage, return_exceptions=True)
+        if host:
+            await self.start_host()
 
     def _declared(self) -> list[str]:
         """The options that tell broker and IoT Hub what there is and where to keep it."""
@@ -126,6 +165,7 @@ class LocalCloud:
         log = self.layout.directory / "logs" / f"{name}.log"
         child = await Child.start(name, command, log=log, environment=environment)
         self.children[name] = child
+        self._started.set()
         return child
 
 
@@ -133,14 +173,7 @@ class LocalCloud:
 async def running(cloud: LocalCloud, *, host: bool = True) -> AsyncIterator[LocalCloud]:
     """The whole local cloud for the length of the block. Raises `StartFailed`, naming the service and why."""
     try:
-        storage = asyncio.create_task(cloud.start_storage())
-        try:
-            await cloud.start_broker()
-            await cloud.start_iothub()
-        finally:
-            await storage
-        if host:
-            await cloud.start_host()
+        await cloud.start(host=host)
         yield cloud
     finally:
         await cloud.stop()

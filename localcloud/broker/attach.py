@@ -5,17 +5,26 @@ from typing import Any
 
 from localcloud.broker.amqp_types import Described, Encoded, Symbol, UByte, UInt, ULong
 from localcloud.broker.decoder import items, skip
-from localcloud.broker.delivery import Consumer, Settlement, Sink
+from localcloud.broker.delivery import MAX_MESSAGE_BYTES, Consumer, Settlement, Sink
 from localcloud.broker.encoder import NULL, described, encode, encode_list
-from localcloud.broker.errors import INVALID_FIELD, NOT_ALLOWED, NOT_FOUND, TIMEOUT, AmqpError
+from localcloud.broker.errors import (
+    INVALID_FIELD,
+    NOT_ALLOWED,
+    NOT_FOUND,
+    NOT_IMPLEMENTED,
+    TIMEOUT,
+    AmqpError,
+    disabled,
+)
 from localcloud.broker.event_hub import EventHub
-from localcloud.broker.link import MAX_MESSAGE_BYTES, IncomingLink, Link, OutgoingLink
+from localcloud.broker.link import IncomingLink, Link, OutgoingLink
 from localcloud.broker.management import EntityNode
 from localcloud.broker.message_sessions import MessageSession, SessionQueue
 from localcloud.broker.namespace import HubPartition, Namespace, address_path
 from localcloud.broker.nodes import EventHubsNode, TokenNode
 from localcloud.broker.performatives import (
     ATTACH,
+    COORDINATOR,
     SENDER_SETTLES,
     SOURCE,
     Attach,
@@ -72,7 +81,8 @@ class Attachment:
         self._source, self._target = fields[_SOURCE_FIELD], fields[_TARGET_FIELD]
         self._filters = _filters(attach.source)
         source = text(terminus_fields(attach.source, 1)[0]) or ""
-        target = text(terminus_fields(attach.target, 1)[0]) or ""
+        self._is_coordinator = attach.target is not None and attach.target.descriptor in COORDINATOR
+        target = "" if self._is_coordinator else text(terminus_fields(attach.target, 1)[0]) or ""
         ours, self._address = (source, target) if attach.role_is_receiver else (target, source)
         self._path = address_path(ours)
 
@@ -89,10 +99,12 @@ class Attachment:
     # ---- producers
 
     def _attach_producer(self) -> None:
+        if self._is_coordinator:
+            raise AmqpError(NOT_IMPLEMENTED, "Transactions are not supported.")
         sink = self._sink()
         link = IncomingLink(self._session, self._attach.handle, self._address, self._path, sink)
         self._register(link)
-        self._accept()
+        self._accept(max_message_bytes=sink.max_message_bytes)
         link.grant_credit()
 
     def _sink(self) -> Sink:
@@ -175,6 +187,8 @@ class Attachment:
         self._accept(settled=True)
 
     def _attach_receiver(self, queue: Queue) -> None:
+        if queue.settings.limits.receive_disabled:
+            raise disabled(queue.name)
         if queue.forward_to is not None:
             raise AmqpError(NOT_ALLOWED, f"Nothing can be received from {self._path}: it forwards its messages.")
         settled = self._attach.send_settle_mode == SENDER_SETTLES
@@ -236,7 +250,13 @@ class Attachment:
         self._accept()
         link.detach(error)
 
-    def _accept(self, *, settled: bool = False, properties: dict[Symbol, Any] | None = None) -> None:
+    def _accept(
+        self,
+        *,
+        settled: bool = False,
+        max_message_bytes: int = MAX_MESSAGE_BYTES,
+        properties: dict[Symbol, Any] | None = None,
+    ) -> None:
         attach = self._attach
         send_mode = SENDER_SETTLES if settled else attach.send_settle_mode
         self._session.send(
@@ -252,7 +272,7 @@ class Attachment:
                 None,
                 None,
                 UInt(0) if attach.role_is_receiver else None,
-                ULong(MAX_MESSAGE_BYTES),
+                ULong(max_message_bytes),
                 None,
                 None,
                 properties,

@@ -17,6 +17,7 @@ from localcloud.broker.declared import (
     refuse_same_names,
     refuse_unknown,
 )
+from localcloud.broker.declared_limits import DEFAULT_LIMITS, LIMITS, Limits, parse_limits, refuse_unsupported
 from localcloud.broker.declared_rules import parse_rules
 from localcloud.broker.emulator_config import translated
 from localcloud.broker.rules import Rule
@@ -39,6 +40,7 @@ class QueueSettings:
     duplicate_window_s: float | None = None
     forward_to: str | None = None  # a queue or topic
     forward_dead_letters_to: str | None = None
+    limits: Limits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class TopicSettings:
     duplicate_window_s: float | None = None
     # By subscription; one that is not here takes every message.
     rules: Mapping[str, tuple[Rule, ...]] = field(default_factory=dict)
+    limits: Limits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +139,11 @@ def _names(config: BrokerConfig) -> list[str]:
 
 def _queue(value: Any, where: str, defaults: QueueSettings) -> QueueSettings:
     table = as_table(value, where)
+    refuse_unsupported(table, where)
     refuse_unknown(
         table,
         {
+            *LIMITS,
             "LockDuration",
             "MaxDeliveryCount",
             "DefaultMessageTimeToLive",
@@ -168,6 +173,7 @@ def _queue(value: Any, where: str, defaults: QueueSettings) -> QueueSettings:
         forward_dead_letters_to=_target(
             table, "ForwardDeadLetteredMessagesTo", where, defaults.forward_dead_letters_to
         ),
+        limits=parse_limits(table, where, defaults.limits),
     )
     if settings.forward_to is not None and settings.requires_session:
         raise Misconfigured(f"{where}: ForwardTo does not go together with RequiresSession")
@@ -194,7 +200,9 @@ def _refuse_unknown_targets(config: BrokerConfig) -> None:
 
 def _topic(value: Any, where: str, defaults: QueueSettings) -> TopicSettings:
     table = as_table(value, where)
+    refuse_unsupported(table, where)
     known = {
+        *LIMITS,
         "Subscriptions",
         "DefaultMessageTimeToLive",
         "RequiresDuplicateDetection",
@@ -216,7 +224,8 @@ def _topic(value: Any, where: str, defaults: QueueSettings) -> TopicSettings:
         for name, value, place in entities(declared, f"{where}.Subscriptions")
         if "Rules" in value
     }
-    return TopicSettings(subscriptions, _duplicate_window(table, where, defaults.duplicate_window_s), rules)
+    window_s = _duplicate_window(table, where, defaults.duplicate_window_s)
+    return TopicSettings(subscriptions, window_s, rules, parse_limits(table, where, defaults.limits))
 
 
 def _subscription(value: Any, where: str, defaults: QueueSettings) -> QueueSettings:
@@ -224,7 +233,8 @@ def _subscription(value: Any, where: str, defaults: QueueSettings) -> QueueSetti
     settings = _queue({key: value for key, value in table.items() if key != "Rules"}, where, defaults)
     if settings.duplicate_window_s is not None:
         raise Misconfigured(f"{where}: RequiresDuplicateDetection is a property of the topic")
-    return settings
+    lives_s = [life_s for life_s in (settings.default_time_to_live_s, defaults.default_time_to_live_s) if life_s]
+    return replace(settings, default_time_to_live_s=min(lives_s, default=None))  # the topic's is the most
 
 
 def _event_hub(value: Any, where: str) -> EventHubSettings:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from localcloud.broker.errors import AmqpError
+
+MAX_MESSAGE_BYTES: Final = 1 << 20  # the premium tier's limit for a message, and for a batch in any tier
 
 
 class Consumer(Protocol):
@@ -54,6 +56,8 @@ class Source(Protocol):
 
 class Sink(Protocol):
     """Where a producer's messages go."""
+
+    max_message_bytes: int  # of one transfer
 
     def send(self, payload: bytes, message_format: int) -> None:
         """Takes the content of one transfer. Raises AmqpError or Malformed."""

@@ -58,7 +58,7 @@ class EventHub:
         moment_ms = now_ms()
         for event in events:
             if key is not None and event.partition_key is None:
-                annotations = event.annotations.plus(annotation(PARTITION_KEY, key), 1)
+                annotations = event.annotations.without(PARTITION_KEY).plus(annotation(PARTITION_KEY, key), 1)
                 event = event._replace(annotations=annotations)  # noqa: PLW2901 - the event with its key
             partition.append(event, moment_ms)
         partition.readers.wake()

@@ -1,11 +1,12 @@
-"""The sending side of a connection: frames of one turn of the loop leave in one piece.
+"""The sending side of a connection: what answers one piece of input, or comes in one turn of the loop, leaves together.
 
-They leave when all that the broker has done until then is in its journal: a peer hears of nothing that a crash could
+It leaves when all that the broker has done until then is in its journal: a peer hears of nothing that a crash could
 undo.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from localcloud.broker.frames import AMQP, EMPTY_FRAME, frame_header
 from localcloud.journal import Journal
@@ -33,6 +34,7 @@ class FrameWriter:
         self._out: list[bytes] = []
         self._out_bytes = 0
         self._flushing: asyncio.Handle | None = None
+        self._answering = False
         self._keep_alive: asyncio.TimerHandle | None = None
         self._last_flush_s = 0.0
         self._closed = False
@@ -50,7 +52,7 @@ class FrameWriter:
         self._out_bytes += len(data)
         if self._out_bytes >= _FLUSH_BYTES:
             self.flush()
-        elif self._flushing is None:
+        elif self._flushing is None and not self._answering:
             self._flushing = self._loop.call_soon(self.flush)
 
     def send(self, channel: int, body: bytes, payload: bytes = b"", frame_type: int = AMQP) -> None:
@@ -58,6 +60,16 @@ class FrameWriter:
         self.write(frame_header(len(body) + len(payload), channel, frame_type) + body)
         if payload:
             self.write(payload)
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """What is written meanwhile leaves at the end of it: to wait for the loop's next turn costs a turn."""
+        self._answering = True
+        try:
+            yield
+        finally:
+            self._answering = False
+            self.flush()
 
     def flush(self) -> None:
         if self._flushing is not None:

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_MESSAGE_BYTES = 1 << 20
 _CREDIT = 1000  # that producers get at a time
 _TRANSFER_FIELDS = 11
 _DELIVERY = struct.Struct(">BIBB16sBBB")
@@ -91,7 +90,7 @@ class IncomingLink(Link):
             return
         self._first = self._first or transfer
         self._size_bytes += len(payload)
-        if self._size_bytes <= MAX_MESSAGE_BYTES:
+        if self._size_bytes <= self._sink.max_message_bytes:
             if payload:  # no end of empty ones would take no end of memory
                 self._parts.append(payload)
         else:
@@ -113,8 +112,9 @@ class IncomingLink(Link):
 
     def _take(self, payload: bytes, message_format: int, size_bytes: int) -> Described:
         """The outcome of a delivery."""
-        if size_bytes > MAX_MESSAGE_BYTES:
-            return _rejected(MESSAGE_SIZE_EXCEEDED, f"The message has more than {MAX_MESSAGE_BYTES} bytes.")
+        most = self._sink.max_message_bytes
+        if size_bytes > most:
+            return _rejected(MESSAGE_SIZE_EXCEEDED, f"The message has {size_bytes} bytes, and {most} are the most.")
         try:
             self._sink.send(payload, message_format)
         except AmqpError as error:

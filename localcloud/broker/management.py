@@ -11,6 +11,7 @@ from localcloud.broker.delivery import Outcome, Settlement
 from localcloud.broker.encoder import described, encode
 from localcloud.broker.errors import (
     ARGUMENT_ERROR,
+    ARGUMENT_OUT_OF_RANGE,
     MESSAGE_LOCK_LOST,
     NOT_ALLOWED,
     NOT_IMPLEMENTED,
@@ -27,6 +28,8 @@ from localcloud.broker.settlements import parse_changes, with_reasons
 from localcloud.broker.topic import Topic
 
 _VENDOR = "com.microsoft:"
+_MAX_DELETED = 4000  # at a time
+_END_OF_TIME_MS = 253_402_300_800_000  # .NET's last moment, with which SDKs ask for sessions whatever their state
 _NO_CONTENT = Response(204, "No content")
 
 _OUTCOMES = {
@@ -118,6 +121,15 @@ def _settle(queue: Queue, body: Body) -> Response:
     return Response(200, "OK")
 
 
+def _delete(queue: Queue, body: Body) -> Response:
+    """Source: "Delete messages from Azure Service Bus"; the fields are those of the .NET and JavaScript SDKs."""
+    count, before_ms = field(body, "message-count", int), field(body, "enqueued-time-utc", int)
+    if not 1 <= count <= _MAX_DELETED:
+        raise AmqpError(ARGUMENT_OUT_OF_RANGE, f"'message-count' is from 1 to {_MAX_DELETED}.")
+    deleted = queue.delete(count, before_ms, _session_id(body))
+    return Response(200, "OK", {"message-count": Int(deleted)}) if deleted else _NO_CONTENT
+
+
 def _renew_session(queue: SessionQueue, body: Body) -> Response:
     return Response(200, "OK", {"expiration": Timestamp(queue.renew_session(_required_session(body)))})
 
@@ -138,7 +150,11 @@ def _list_sessions(queue: SessionQueue, body: Body) -> Response:
     skip, top = field(body, "skip", int), field(body, "top", int)
     if skip < 0 or top < 0:
         raise AmqpError(ARGUMENT_ERROR, "'skip' and 'top' are not negative.")
-    ids = queue.session_ids()[skip : skip + top]
+    updated_after_ms = body.get("last-updated-time")
+    if isinstance(updated_after_ms, int) and updated_after_ms < _END_OF_TIME_MS:
+        ids = queue.sessions_updated_after(updated_after_ms)[skip : skip + top]
+    else:
+        ids = queue.session_ids()[skip : skip + top]
     if not ids:
         return _NO_CONTENT
     return Response(200, "OK", {"skip": Int(skip + len(ids)), "sessions-ids": Array(ids)})
@@ -160,6 +176,7 @@ _FOR_CONSUMERS: dict[str, Callable[[Queue, Body], Response]] = {
     "peek-message": _peek,
     "receive-by-sequence-number": _receive_deferred,
     "update-disposition": _settle,
+    "batch-delete-messages": _delete,
 }
 _FOR_SESSIONS: dict[str, Callable[[SessionQueue, Body], Response]] = {
     "renew-session-lock": _renew_session,

@@ -14,6 +14,11 @@ from localcloud.broker.queue import Queue
 from localcloud.broker.records import Records
 from localcloud.broker.stored import State, StoredMessage
 
+NO_SESSION = {
+    "DeadLetterReason": "Session ID is null.",
+    "DeadLetterErrorDescription": "Session enabled entity doesn't allow a message whose session identifier is null.",
+}
+
 Grant = Callable[["MessageSession"], None]
 
 
@@ -24,6 +29,7 @@ class MessageSession:
         self._queue = queue
         self.id = session_id
         self.state: bytes | None = None
+        self.state_updated_ms = 0
         self.available: list[int] = []
         self.owner: Consumer | None = None
         self.locked_until_ms = 0
@@ -49,13 +55,20 @@ class SessionQueue(Queue):
 
     def restore(self) -> None:
         for session_id, state in self.records.session_states():
-            self._session(session_id).state = state
+            self._set_state(self._session(session_id), state)
         super().restore()
 
-    def check(self, messages: Sequence[Message]) -> None:
+    def put(self, messages: Sequence[Message]) -> list[int]:
         if any(message.session_id is None for message in messages):
             raise AmqpError(NOT_ALLOWED, f"The entity {self.name} requires a session id on every message.")
-        super().check(messages)
+        return super().put(messages)
+
+    def enqueue(self, content: Message, delivery_count: int = 0) -> int:
+        """A message without a session can only come from a topic: nobody could ever receive it."""
+        if content.session_id is None:
+            self._bury(content.dead_lettered(NO_SESSION))
+            return 0
+        return super().enqueue(content, delivery_count)
 
     # ---- consumers
 
@@ -115,8 +128,16 @@ class SessionQueue(Queue):
 
     def set_session_state(self, session_id: str, state: bytes | None) -> None:
         """Raises AmqpError if no consumer holds the session."""
-        self._owned(session_id).state = state
+        self._set_state(self._owned(session_id), state)
         self.records.session_state(session_id, state)
+
+    def sessions_updated_after(self, time_ms: int) -> list[str]:
+        """The sessions whose state was set later, or before the broker started if that was later."""
+        return sorted(
+            session.id
+            for session in self._sessions.values()
+            if session.state is not None and session.state_updated_ms > time_ms
+        )
 
     def session_ids(self) -> list[str]:
         """The sessions that have messages or a state."""
@@ -128,6 +149,9 @@ class SessionQueue(Queue):
         )
 
     # ---- inside
+
+    def _set_state(self, session: MessageSession, state: bytes | None) -> None:
+        session.state, session.state_updated_ms = state, now_ms()
 
     def _session(self, session_id: str) -> MessageSession:
         session = self._sessions.get(session_id)

@@ -14,7 +14,7 @@ from localcloud.broker.records import Records
 from localcloud.broker.rule_operations import restore_rules
 from localcloud.broker.rules import Rules
 from localcloud.broker.topic import Topic
-from localcloud.journal import Journal
+from localcloud.journal import Journal, MemoryJournal
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,8 @@ class Namespace:
                 found: Entity | None = self._entities.get(name)
             case [name, "$deadletterqueue"]:
                 found = _dead_letters(self._entities.get(name))
+            case [*entity, "$transfer", "$deadletterqueue"]:
+                found = self._transfer_dead_letters("/".join(entity))
             case [name, "subscriptions", subscription]:
                 found = _subscription(self._entities.get(name), subscription)
             case [name, "subscriptions", subscription, "$deadletterqueue"]:
@@ -92,6 +94,14 @@ class Namespace:
         if not isinstance(hub, EventHub):
             raise AmqpError(NOT_FOUND, f"The messaging entity '{name}' is no event hub.")
         return hub
+
+    def _transfer_dead_letters(self, path: str) -> Queue | None:
+        """Of messages that a transaction was to transfer; there are none, and so what nobody enters is not kept."""
+        entity = self.find(path)
+        if not isinstance(entity, Queue):
+            return None
+        settings, nothing = QueueSettings(), Records(MemoryJournal())
+        return Queue(f"{entity.name}/$Transfer/$DeadLetterQueue", settings, entity.loop, nothing, is_sub_queue=True)
 
     def _target(self, name: str | None) -> Queue | Topic | None:
         target = None if name is None else self._entities[name.lower()]

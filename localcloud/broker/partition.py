@@ -37,8 +37,9 @@ class IncomingEvent(NamedTuple):
 
     @property
     def partition_key(self) -> str | None:
-        """Raises Malformed."""
-        return text(self.annotations.get(PARTITION_KEY))
+        """What is no text is delivered, but maps to nothing. Raises Malformed."""
+        key = self.annotations.get(PARTITION_KEY)
+        return text(key) if isinstance(key, str | bytes) else None
 
 
 class Event(NamedTuple):
@@ -79,9 +80,9 @@ class Partition:
         self._events = [Event(*row) for row in records.events()]
         self._bytes = sum(event.size_bytes for event in self._events)
         self._last = self._events[-1] if self._events else None
-        # Where nothing is kept, a consumer's checkpoints still are. Numbers that begin at the time of the start are
+        self._next_sequence_number = records.last_number + 1 if records.next_offset else 0
+        # Where nothing is kept, a consumer's checkpoints still are. Offsets that begin at the time of the start are
         # behind every earlier one, so that such a consumer reads on instead of skipping what is new.
-        self._next_sequence_number = records.last_number + 1 if records.last_number else time.time_ns() // 1000
         self._next_offset = records.next_offset or time.time_ns()
 
     @property

@@ -16,6 +16,7 @@ OPEN, BEGIN, ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END, CLOSE = range(0x1
 ERROR = 0x1D
 RECEIVED, ACCEPTED, REJECTED, RELEASED, MODIFIED = range(0x23, 0x28)
 SOURCE, TARGET = 0x28, 0x29
+COORDINATOR = (0x30, "amqp:coordinator:list")  # in place of a target: of transactions
 SASL_MECHANISMS, SASL_INIT, SASL_OUTCOME = 0x40, 0x41, 0x44
 
 SENDER_SETTLES = 1  # snd-settle-mode: a delivery is settled as it is sent

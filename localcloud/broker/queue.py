@@ -15,18 +15,18 @@ from localcloud.broker.delivery import Consumer, Outcome, Settlement
 from localcloud.broker.duplicates import DuplicateHistory
 from localcloud.broker.errors import (
     MESSAGE_NOT_FOUND,
-    RESOURCE_LIMIT_EXCEEDED,
     AmqpError,
+    disabled,
+    full,
 )
 from localcloud.broker.forwarding import Target, forward
 from localcloud.broker.locks import Lock, Locks, now_ms
-from localcloud.broker.message import DEAD_LETTER_SOURCE, Message
+from localcloud.broker.message import DEAD_LETTER_SOURCE, ENQUEUE_SEQUENCE_NUMBER, Message
 from localcloud.broker.records import Records
 from localcloud.broker.rules import Rules
 from localcloud.broker.schedule import Schedule
 from localcloud.broker.stored import State, StoredMessage
 
-MAX_QUEUE_BYTES = 256 << 20
 _PRESETTLED_TAG = bytes(16)
 
 
@@ -37,20 +37,21 @@ class Queue:
         settings: QueueSettings,
         loop: asyncio.AbstractEventLoop,
         records: Records,
-        dead_letter_source: str | None = None,
+        *,
+        is_sub_queue: bool = False,
     ) -> None:
         """It begins empty: `restore` brings back what its records hold."""
         self.name = name
         self.settings = settings
         self.loop = loop
-        self._dead_letter_source = dead_letter_source
+        self._is_sub_queue = is_sub_queue
         self.dead_letters: Queue | None = None
         self.rules: Rules | None = None  # of a subscription
         self.forward_to: Target | None = None
         self.forward_dead_letters_to: Target | None = None
-        if dead_letter_source is None:
+        if not is_sub_queue:
             own = QueueSettings(lock_duration_s=settings.lock_duration_s)
-            self.dead_letters = Queue(f"{name}/$DeadLetterQueue", own, loop, records, dead_letter_source=name)
+            self.dead_letters = Queue(f"{name}/$DeadLetterQueue", own, loop, records, is_sub_queue=True)
         self.records = records.of(name)
         self._messages: dict[int, StoredMessage] = {}
         self._last_sequence_number = self.records.last_number
@@ -68,9 +69,7 @@ class Queue:
     def restore(self) -> None:
         """Takes up what was in the queue when the broker ended."""
         for kept in self.records.messages():
-            message = StoredMessage(
-                kept.content, kept.sequence_number, kept.enqueued_ms, kept.state, self._dead_letter_source
-            )
+            message = StoredMessage(kept.content, kept.sequence_number, kept.enqueued_ms, kept.state)
             message.delivery_count = kept.delivery_count
             self._hold(message)
             self._limit_life(message, kept.expires_ms)
@@ -83,14 +82,18 @@ class Queue:
 
     # ---- sending
 
-    def check(self, messages: Sequence[Message]) -> None:
-        """Raises AmqpError if the queue cannot take the messages: all of a batch enter or none."""
-        if self._bytes + sum(message.size_bytes for message in messages) > MAX_QUEUE_BYTES:
-            raise AmqpError(RESOURCE_LIMIT_EXCEEDED, f"The queue {self.name} is full ({MAX_QUEUE_BYTES} bytes).")
+    @property
+    def size_bytes(self) -> int:
+        """Of all that is kept, dead letters too."""
+        return self._bytes + (self.dead_letters.size_bytes if self.dead_letters is not None else 0)
 
     def put(self, messages: Sequence[Message]) -> list[int]:
-        """Takes the messages and returns their sequence numbers, 0 for a duplicate. Raises AmqpError."""
-        self.check(messages)
+        """Takes the messages, all or none, and returns their sequence numbers, 0 for a duplicate. Raises AmqpError."""
+        limits = self.settings.limits
+        if limits.send_disabled:
+            raise disabled(self.name)
+        if self.size_bytes + sum(message.size_bytes for message in messages) > limits.max_size_bytes:
+            raise full(self.name, self.size_bytes, limits.max_size_bytes)
         return [self._put(message) for message in messages]
 
     def enqueue(self, content: Message, delivery_count: int = 0) -> int:
@@ -127,6 +130,8 @@ class Queue:
     def _forward(self, content: Message, target: Target) -> int:
         self._last_sequence_number += 1
         self.records.number(self._last_sequence_number)
+        if content.annotations.get(ENQUEUE_SEQUENCE_NUMBER) is None:
+            content = content.annotated(ENQUEUE_SEQUENCE_NUMBER, self._last_sequence_number)
         reasons = forward(content, target)
         if reasons is not None:
             self._bury(content.dead_lettered(reasons))
@@ -138,7 +143,7 @@ class Queue:
 
     def _store(self, content: Message, state: State, delivery_count: int = 0) -> StoredMessage:
         self._last_sequence_number += 1
-        message = StoredMessage(content, self._last_sequence_number, now_ms(), state, self._dead_letter_source)
+        message = StoredMessage(content, self._last_sequence_number, now_ms(), state)
         message.delivery_count = delivery_count
         self._hold(message)
         self.records.add(message)
@@ -208,6 +213,19 @@ class Queue:
             if number >= from_sequence_number and session_id in (None, message.content.session_id):
                 found.append(message)
         return found
+
+    def delete(self, count: int, enqueued_before_ms: int, session_id: str | None) -> int:
+        """Removes up to `count` of the oldest messages that could be received; how many they were."""
+        found = [
+            message
+            for message in self._messages.values()
+            if message.state is State.AVAILABLE
+            and message.enqueued_ms < enqueued_before_ms
+            and session_id in (None, message.content.session_id)
+        ][:count]
+        for message in found:
+            self._remove(message)
+        return len(found)
 
     def close(self) -> None:
         """Stops all timers."""
@@ -323,7 +341,7 @@ class Queue:
         limits_ms = []
         if content.time_to_live_ms is not None:
             limits_ms.append(content.time_to_live_ms)
-        if self.settings.default_time_to_live_s is not None and self._dead_letter_source is None:
+        if self.settings.default_time_to_live_s is not None and not self._is_sub_queue:
             limits_ms.append(round(self.settings.default_time_to_live_s * 1000))
         return now_ms() + min(limits_ms) if limits_ms else None
 

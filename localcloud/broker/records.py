@@ -161,8 +161,8 @@ class PartitionRecords:
     """The rows of a partition of an event hub."""
 
     def __init__(self, journal: Journal, entity_id: int, last_number: int, next_offset: int, *, is_new: bool) -> None:
-        self.last_number = last_number  # as it was left; 0: it never had an event
-        self.next_offset = next_offset
+        self.last_number = last_number  # as it was left
+        self.next_offset = next_offset  # 0: it never had an event
         self._journal = journal
         self._id = entity_id
         self._events = f"events_{entity_id}"  # a table's name cannot be a parameter

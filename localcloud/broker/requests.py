@@ -7,13 +7,14 @@ from typing import Any, NamedTuple, Protocol
 
 from localcloud.broker.amqp_types import Int, Malformed, Symbol
 from localcloud.broker.decoder import decode, items
-from localcloud.broker.delivery import Consumer, Settlement
+from localcloud.broker.delivery import MAX_MESSAGE_BYTES, Consumer, Settlement
 from localcloud.broker.encoder import NULL, described, encode, encode_list
 from localcloud.broker.errors import (
     ARGUMENT_ERROR,
     ARGUMENT_OUT_OF_RANGE,
     DECODE_ERROR,
     ENTITY_ALREADY_EXISTS,
+    ENTITY_DISABLED,
     INTERNAL_ERROR,
     INVALID_FIELD,
     MESSAGE_LOCK_LOST,
@@ -39,6 +40,7 @@ _STATUS = {
     RESOURCE_LIMIT_EXCEEDED: 403,
     NOT_FOUND: 404,
     MESSAGE_NOT_FOUND: 404,
+    ENTITY_DISABLED: 403,
     ENTITY_ALREADY_EXISTS: 409,
     MESSAGE_LOCK_LOST: 410,
     SESSION_LOCK_LOST: 410,
@@ -111,6 +113,8 @@ class ReplySource:
 
 class RequestSink:
     """Takes requests to a node and sends the responses where they ask for."""
+
+    max_message_bytes = MAX_MESSAGE_BYTES
 
     def __init__(self, node: Node, reply: Callable[[str | None, bytes], None]) -> None:
         """`reply` sends a response to an address; it raises AmqpError if no link has it."""

@@ -74,7 +74,7 @@ def _enumerate(rules: Rules, records: EntityRecords, body: Body) -> Response:
     skip, top = field(body, "skip", int), field(body, "top", int)
     if skip < 0 or top < 0:
         raise AmqpError(ARGUMENT_ERROR, "'skip' and 'top' are not negative.")
-    page = list(rules)[skip : skip + top]
+    page = sorted(rules, key=lambda rule: rule.name.lower())[skip : skip + top]
     if not page:
         return Response(204, "No content")
     return Response(200, "OK", {"rules": [{"rule-description": _described(rule)} for rule in page]})

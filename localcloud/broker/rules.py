@@ -96,13 +96,13 @@ class Rules:
     def add(self, rule: Rule) -> None:
         """Raises AmqpError if there is one of that name."""
         if rule.name.lower() in self._rules:
-            raise AmqpError(ENTITY_ALREADY_EXISTS, f"The rule '{rule.name}' exists already.")
+            raise AmqpError(ENTITY_ALREADY_EXISTS, f"The messaging entity '{rule.name}' already exists.")
         self._rules[rule.name.lower()] = rule
 
     def remove(self, name: str) -> None:
         """Raises AmqpError if there is none of that name."""
         if self._rules.pop(name.lower(), None) is None:
-            raise AmqpError(NOT_FOUND, f"The rule '{name}' could not be found.")
+            raise AmqpError(NOT_FOUND, f"The messaging entity '{name}' could not be found.")
 
     def put(self, name: str, rule: Rule | None) -> None:
         """Sets the rule of that name, or none."""

@@ -1,5 +1,6 @@
 """What a producer's transfers become."""
 
+from localcloud.broker.delivery import MAX_MESSAGE_BYTES
 from localcloud.broker.event_hub import EventHub
 from localcloud.broker.message import BATCH_FORMAT, batched, parse_message
 from localcloud.broker.partition import Partition, parse_event
@@ -12,6 +13,7 @@ class MessageSink:
 
     def __init__(self, entity: Queue | Topic) -> None:
         self._entity = entity
+        self.max_message_bytes = entity.settings.limits.max_message_bytes
 
     def send(self, payload: bytes, message_format: int) -> None:
         payloads = batched(payload) if message_format == BATCH_FORMAT else [payload]
@@ -20,6 +22,8 @@ class MessageSink:
 
 class EventSink:
     """Into an event hub, or one partition of it."""
+
+    max_message_bytes = MAX_MESSAGE_BYTES
 
     def __init__(self, hub: EventHub, partition: Partition | None) -> None:
         self._hub = hub

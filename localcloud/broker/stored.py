@@ -5,7 +5,6 @@ from enum import Enum
 
 from localcloud.broker.amqp_types import Int, Timestamp
 from localcloud.broker.message import (
-    DEAD_LETTER_SOURCE,
     ENQUEUE_SEQUENCE_NUMBER,
     ENQUEUED_TIME,
     LOCKED_UNTIL,
@@ -49,7 +48,6 @@ class StoredMessage:
         sequence_number: int,
         enqueued_ms: int,
         state: State,
-        dead_letter_source: str | None,
     ) -> None:
         self.content = content
         self.sequence_number = sequence_number
@@ -61,11 +59,10 @@ class StoredMessage:
         self.expiry: asyncio.TimerHandle | None = None
         entries = [
             annotation(SEQUENCE_NUMBER, sequence_number),
-            annotation(ENQUEUE_SEQUENCE_NUMBER, sequence_number),
             annotation(ENQUEUED_TIME, Timestamp(enqueued_ms)),
         ]
-        if dead_letter_source is not None:
-            entries.append(annotation(DEAD_LETTER_SOURCE, dead_letter_source))
+        if content.annotations.get(ENQUEUE_SEQUENCE_NUMBER) is None:  # a forwarded message keeps its first one
+            entries.append(annotation(ENQUEUE_SEQUENCE_NUMBER, sequence_number))
         self._annotations = RawMap(b"".join(entries), 2 * len(entries))
 
     @property

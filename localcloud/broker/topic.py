@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from localcloud.broker.config import TopicSettings
 from localcloud.broker.duplicates import DuplicateHistory
-from localcloud.broker.errors import MESSAGE_NOT_FOUND, AmqpError
+from localcloud.broker.errors import MESSAGE_NOT_FOUND, AmqpError, disabled, full
 from localcloud.broker.locks import now_ms
 from localcloud.broker.message import Message
 from localcloud.broker.queue import Queue
@@ -25,6 +25,7 @@ class Topic:
     ) -> None:
         """`subscriptions` by their name in lower case."""
         self.name = name
+        self.settings = settings
         self.subscriptions = subscriptions
         self._records = records.of(name)
         self._last_sequence_number = self._records.last_number
@@ -38,12 +39,16 @@ class Topic:
     def restore(self) -> None:
         """Takes up what was scheduled when the broker ended; subscriptions have the rest."""
         for kept in self._records.messages():
-            self._wait_for(StoredMessage(kept.content, kept.sequence_number, kept.enqueued_ms, kept.state, None))
+            self._wait_for(StoredMessage(kept.content, kept.sequence_number, kept.enqueued_ms, kept.state))
 
     def put(self, messages: Sequence[Message]) -> list[int]:
         """Takes the messages and returns their sequence numbers, 0 for a duplicate. Raises AmqpError."""
-        for subscription in self.subscriptions.values():
-            subscription.check(messages)
+        limits = self.settings.limits
+        if limits.send_disabled:
+            raise disabled(self.name)
+        kept_bytes = sum(subscription.size_bytes for subscription in self.subscriptions.values())
+        if kept_bytes + sum(message.size_bytes for message in messages) > limits.max_size_bytes:
+            raise full(self.name, kept_bytes, limits.max_size_bytes)
         return [self._put(message) for message in messages]
 
     def cancel_scheduled(self, sequence_numbers: Sequence[int]) -> None:
@@ -69,7 +74,7 @@ class Topic:
             self._fan_out(content)
         else:
             # Subscriptions get it when it is due, not before: what they hold is theirs to deliver.
-            message = StoredMessage(content, self._last_sequence_number, now_ms(), State.SCHEDULED, None)
+            message = StoredMessage(content, self._last_sequence_number, now_ms(), State.SCHEDULED)
             self._records.add(message)
             self._wait_for(message)
         return self._last_sequence_number

@@ -1,47 +1,66 @@
-"""The host's own endpoints: its state, and firing any function by hand."""
+"""The host's own endpoints: its state, its functions, and firing any function by hand.
+
+Sources: HostController and FunctionsController of the real host; "Manually run a non-HTTP-triggered function". As with
+Core Tools, whoever reaches the loopback address needs no key for them.
+"""
 
 import asyncio
 import json
-from collections.abc import Mapping
-from datetime import UTC, datetime
+import os
+import platform
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
-from localcloud.clock import utc_now
-from localcloud.host.app import BLOB, EVENT_HUB, HTTP, STORAGE_QUEUE, TIMER, IndexedFunction
-from localcloud.host.decoding import (
-    Event,
-    Message,
-    Partition,
-    Request,
-    TriggerInput,
-    event_batch,
-    http_request,
-    message_batch,
-    single_event,
-    single_message,
-    timer_info,
-)
+from localcloud.errors import Rejected
+from localcloud.host.app import HTTP, SCRIPT, IndexedFunction
+from localcloud.host.decoding import TriggerInput
 from localcloud.host.http_server import HttpServer
 from localcloud.host.invoker import InvocationFailed, Invoker
-from localcloud.host.storage_decoding import StoredMessage, stored_message
 
-_NOWHERE = Partition("", "", "", "")
+_RUNTIME_VERSION = "4.0.0.0"
+_STARTED = time.monotonic()
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the host tells of itself and its app."""
+
+    host_id: str
+    route_prefix: str
+    extension_bundle: Mapping[str, Any]
+    disabled: frozenset[str]
+    """Names of functions."""
 
 
 class Admin:
-    """`GET /admin/host/status`, `GET /admin/host/ping`, `POST /admin/functions/{name}`, as the real host has them."""
+    """`/admin/host/status`, `/admin/host/ping`, `/admin/functions` and what is below it."""
 
-    def __init__(self, functions: list[IndexedFunction], invoker: Invoker) -> None:
-        self._functions = {function.name: function for function in functions}
+    def __init__(
+        self,
+        functions: list[IndexedFunction],
+        invoker: Invoker,
+        about: About,
+        input_by_hand: Callable[[IndexedFunction, str], Awaitable[TriggerInput]],
+    ) -> None:
+        """`input_by_hand` raises `Rejected` for a text that stands for nothing."""
+        self._functions = {function.name.lower(): function for function in functions}
         self._invoker = invoker
+        self._about = about
+        self._input_by_hand = input_by_hand
         self._running: set[asyncio.Task[None]] = set()
-        self.state = "Initializing"
+        self.state = "Initialized"
 
     def add_to(self, server: HttpServer) -> None:
-        server.add_route("GET", "/admin/host/ping", self._ping)
+        for method in ("GET", "POST"):
+            server.add_route(method, "/admin/host/ping", self._ping)
         server.add_route("GET", "/admin/host/status", self._status)
+        server.add_route("GET", "/admin/functions", self._list)
+        server.add_route("GET", "/admin/functions/{name}", self._describe)
+        server.add_route("GET", "/admin/functions/{name}/status", self._function_status)
         server.add_route("POST", "/admin/functions/{name}", self._fire)
 
     async def stop(self, grace_s: float) -> None:
@@ -50,27 +69,76 @@ class Admin:
             await asyncio.wait(self._running, timeout=grace_s)
 
     async def _ping(self, _: web.Request) -> web.Response:
-        return web.Response()
+        return web.Response(headers={"Cache-Control": "no-store, no-cache"})
 
     async def _status(self, _: web.Request) -> web.Response:
-        counts = self._invoker.counts
-        functions = {
-            name: {
-                "trigger": function.trigger.type,
-                "invocations": counts[name].invocations,
-                "failures": counts[name].failures,
-                "running": counts[name].running,
-            }
-            for name, function in self._functions.items()
+        """The real host's fields, and under `functions` counts that only this host has."""
+        status = {
+            "id": self._about.host_id,
+            "state": self.state,
+            "version": _RUNTIME_VERSION,
+            "versionDetails": f"{_RUNTIME_VERSION} local cloud",
+            "instanceId": str(os.getpid()),
+            "computerName": platform.node(),
+            "processUptime": int((time.monotonic() - _STARTED) * 1000),
+            "functionAppContentEditingState": "NotAllowed",
+            "functions": {function.name: self._counts(function) for function in self._functions.values()},
         }
-        return web.json_response({"state": self.state, "functions": functions})
+        if bundle := self._about.extension_bundle:
+            status["extensionBundle"] = dict(bundle)
+        return web.json_response(status)
+
+    def _counts(self, function: IndexedFunction) -> dict[str, Any]:
+        counts = self._invoker.counts[function.name]
+        return {
+            "trigger": function.trigger.type,
+            "invocations": counts.invocations,
+            "failures": counts.failures,
+            "running": counts.running,
+        }
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return web.json_response([self._described(request, function) for function in self._functions.values()])
+
+    async def _describe(self, request: web.Request) -> web.Response:
+        return web.json_response(self._described(request, self._named(request)))
+
+    async def _function_status(self, request: web.Request) -> web.Response:
+        """No errors: a function in error keeps the whole app from loading here."""
+        self._named(request)
+        return web.json_response({"errors": None})
+
+    def _named(self, request: web.Request) -> IndexedFunction:
+        """Raises 404. Names have no case, as in the real host."""
+        function = self._functions.get(request.match_info["name"].lower())
+        if function is None:
+            raise web.HTTPNotFound(text="there is no function of this name")
+        return function
+
+    def _described(self, request: web.Request, function: IndexedFunction) -> dict[str, Any]:
+        base = str(request.url.origin())
+        prefix = f"{self._about.route_prefix}/" if self._about.route_prefix else ""
+        route = str(function.trigger.properties.get("route", ""))
+        return {
+            "name": function.name,
+            "href": f"{base}/admin/functions/{function.name}",
+            "invoke_url_template": f"{base}/{prefix}{route}".lower() if function.trigger.type == HTTP else None,
+            "language": "python",
+            "config": {
+                "name": function.name,
+                "entryPoint": function.call.__name__,
+                "scriptFile": SCRIPT,
+                "language": "python",
+                "functionDirectory": str(function.directory),
+                "bindings": list(function.bindings),
+            },
+            "isDisabled": function.name in self._about.disabled,
+            "isDirect": False,
+            "isProxy": False,
+        }
 
     async def _fire(self, request: web.Request) -> web.Response:
-        function = self._functions.get(request.match_info["name"])
-        if function is None:
-            return web.Response(status=404, text="there is no function of this name")
-        if function.trigger.type == BLOB:
-            return web.Response(status=400, text="write a blob to fire this function")
+        function = self._named(request)
         # A form on some web page can send anything but JSON without asking first.
         if request.body_exists and request.content_type != "application/json":
             return web.Response(status=415, text="the body must be application/json")
@@ -78,35 +146,20 @@ class Admin:
             document = json.loads(await request.text() or "{}")
         except ValueError:
             document = None
-        if not isinstance(document, dict) or not isinstance(document.get("input", ""), str):
+        text = document.get("input") or "" if isinstance(document, dict) else None
+        if not isinstance(text, str):
             return web.Response(status=400, text='the body must be JSON of the form {"input": "..."}')
-        task = asyncio.create_task(self._invoke(function, document))
+        try:
+            trigger_input = await self._input_by_hand(function, text)
+        except Rejected as error:
+            return web.Response(status=400, text=error.detail)
+        task = asyncio.create_task(self._invoke(function, trigger_input))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return web.Response(status=202)
 
-    async def _invoke(self, function: IndexedFunction, document: Mapping[str, Any]) -> None:
+    async def _invoke(self, function: IndexedFunction, trigger_input: TriggerInput) -> None:
         try:
-            await self._invoker.invoke(function, input_by_hand(function, document.get("input", "")))
+            await self._invoker.invoke(function, trigger_input)
         except InvocationFailed:
             return  # logged and counted; nobody waits for an answer
-
-
-def input_by_hand(function: IndexedFunction, text: str) -> TriggerInput:
-    """The input of a function that is fired by hand: `text` as a message that never was on a broker."""
-    trigger, body, now = function.trigger, text.encode(), utc_now()
-    if trigger.type == TIMER:
-        return timer_info(past_due=False, status=None)
-    if trigger.type == HTTP:
-        return http_request(Request("POST", f"http://localhost/{trigger.properties['route']}", body=body))
-    if trigger.type == EVENT_HUB:
-        event = Event(body, 0, "0", now)
-        if trigger.is_batch:
-            return event_batch([event], _NOWHERE, binary=trigger.is_binary, checkpointing=False)
-        return single_event(event, _NOWHERE, binary=trigger.is_binary, checkpointing=False)
-    if trigger.type == STORAGE_QUEUE:
-        return stored_message(StoredMessage(body, "", 0, now, now, ""), binary=trigger.is_binary)
-    message = Message(body, "", 0, 1, now, datetime.max.replace(tzinfo=UTC), "")
-    if trigger.is_batch:
-        return message_batch([message], binary=trigger.is_binary)
-    return single_message(message, binary=trigger.is_binary)

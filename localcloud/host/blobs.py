@@ -18,10 +18,11 @@ from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue import QueueMessage
 from azure.storage.queue.aio import QueueClient
 
-from localcloud.errors import Misconfigured
+from localcloud.errors import Misconfigured, Rejected
 from localcloud.host.app import IndexedFunction
 from localcloud.host.blob_paths import BlobPath
 from localcloud.host.blob_receipts import BlobReceipts
+from localcloud.host.decoding import TriggerInput
 from localcloud.host.host_json import QueueOptions
 from localcloud.host.invoker import InvocationFailed, Invoker
 from localcloud.host.logs import current_function, logger
@@ -38,12 +39,13 @@ _LONGEST_SCAN_INTERVAL = timedelta(seconds=10)
 class BlobWatch:
     """Which blobs fire one function, and which of them need no second look."""
 
-    def __init__(self, function: IndexedFunction, settings: AppSettings) -> None:
-        """Raises `Misconfigured` for a path or a source that cannot be served."""
+    def __init__(self, function: IndexedFunction, settings: AppSettings, *, is_disabled: bool = False) -> None:
+        """Raises `Misconfigured` for a path or a source that cannot be served. A disabled one finds no new blobs."""
         properties = function.trigger.properties
         if "eventgrid" in str(properties.get("source", "")).lower():
             raise Misconfigured("the local host has no Event Grid; without the trigger's source blobs are scanned")
         self.function = function
+        self.is_disabled = is_disabled
         self.function_id = f"Host.Functions.{function.name}"
         self.path = BlobPath(settings.resolve(properties["path"]))
         self.service = BlobServiceClient.from_connection_string(
@@ -111,10 +113,23 @@ class BlobListener:
         await self._pump.stop(grace_s)
         await asyncio.gather(self._service.close(), *(watch.service.close() for watch in self._watches.values()))
 
+    async def input_by_hand(self, function: IndexedFunction, path: str) -> TriggerInput:
+        """The blob at `container/name`, whatever its version. Raises `Rejected` if there is none or it is not text."""
+        watch = next(each for each in self._watches.values() if each.function is function)
+        container, _, name = path.partition("/")
+        try:
+            blob = await _newest(watch, name) if container == watch.path.container and name else None
+            if blob is None:
+                raise Rejected("blob-not-found", f"the input must name a blob that the path of {function.name} means")
+            return stored_blob(blob, binary=not _is_text(watch))
+        except UnicodeDecodeError as error:
+            raise Rejected("blob-is-no-text", f"the content of {path} is not text") from error
+
     async def _scan(self) -> None:
         while not self._stopping.is_set():
             for watch in self._watches.values():
-                await self._scan_one(watch)
+                if not watch.is_disabled:
+                    await self._scan_one(watch)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._interval_s)
 
@@ -155,15 +170,26 @@ class BlobListener:
         blob = await _fetched(watch, name, etag) if watch else None
         if watch is None or blob is None:
             return True
-        is_text = str(watch.function.trigger.properties.get("dataType", "")).upper() == "STRING"
         try:
-            await self._invoker.invoke(watch.function, stored_blob(blob, binary=not is_text))
+            await self._invoker.invoke(watch.function, stored_blob(blob, binary=not _is_text(watch)))
         except UnicodeDecodeError:
             logger.error("the content of a blob is not text; without data_type=func.DataType.STRING any bytes will do")
             return False
         except InvocationFailed:
             return False
         return True
+
+
+def _is_text(watch: BlobWatch) -> bool:
+    return str(watch.function.trigger.properties.get("dataType", "")).upper() == "STRING"
+
+
+async def _newest(watch: BlobWatch, name: str) -> StoredBlob | None:
+    try:
+        properties = await watch.service.get_blob_client(watch.path.container, name).get_blob_properties()
+    except ResourceNotFoundError:
+        return None
+    return await _fetched(watch, name, properties.etag)
 
 
 async def _fetched(watch: BlobWatch, name: str, etag: str) -> StoredBlob | None:

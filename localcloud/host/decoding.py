@@ -36,6 +36,7 @@ class TriggerInput:
     datum: Datum
     metadata: Metadata = field(default_factory=dict)
     trace_parent: str | None = None
+    trace_state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +257,8 @@ def http_request(request: Request) -> TriggerInput:
         "params": strings(request.route_parameters),
         "body": bytes_datum(request.body),
     }
-    return TriggerInput(Datum(value, "http"), {}, request.headers.get("traceparent"))
+    headers = request.headers
+    return TriggerInput(Datum(value, "http"), {}, headers.get("traceparent"), headers.get("tracestate", ""))
 
 
 def common_trace_parent(properties: Any) -> str | None:

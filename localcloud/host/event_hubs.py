@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+from azure.core.exceptions import AzureError
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from azure.eventhub.amqp import AmqpMessageBodyType
@@ -23,8 +24,34 @@ CHECKPOINT_CONTAINER = "azure-webjobs-eventhub"
 # Equal levels steal from each other, so a restarted host need not wait until its dead predecessor is missed.
 _OWNER_LEVEL = 0
 _RECONNECT_INTERVAL_S = 1
+_LOOK_INTERVAL_S = 0.5  # how often events that are held back are looked after
 _KNOWN_ANNOTATIONS = (b"x-opt-sequence-number", b"x-opt-offset", b"x-opt-enqueued-time", b"x-opt-partition-key")
 _IOTHUB_ENQUEUED_TIME = "iothub-enqueuedtime"
+
+
+class HeldBack:
+    """Events of one partition that are too few for a batch yet (PartitionProcessorEventsManager)."""
+
+    def __init__(self, options: EventHubOptions) -> None:
+        self._options = options
+        self._events: list[EventData] = []
+        self._since_s = 0.0
+
+    def batch_with(self, events: list[EventData], now_s: float) -> list[EventData]:
+        """What is to be processed now that `events` have come, if there are enough or they have waited long enough."""
+        if not self._events:
+            self._since_s = now_s
+        self._events += events
+        waited_s = now_s - self._since_s
+        if (
+            len(self._events) < self._options.min_event_batch_size
+            and waited_s < self._options.max_wait_time.total_seconds()
+        ):
+            return []
+        largest = self._options.max_event_batch_size
+        batch, self._events = self._events[:largest], self._events[largest:]
+        self._since_s = now_s
+        return batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +88,9 @@ class EventHubListener:
         )
         self._receiving: list[asyncio.Task[None]] = []
         self._batches: dict[str, _Batch] = {}
+        self._held_back: dict[str, HeldBack] = {}
         self._batches_since_checkpoint: dict[str, int] = {}
+        self._uncheckpointed: dict[str, tuple[PartitionContext, EventData]] = {}
         self._interrupted: set[str] = set()
         self._stopping = False
 
@@ -83,8 +112,9 @@ class EventHubListener:
                 partition_id=partition_id,
                 owner_level=_OWNER_LEVEL,
                 max_batch_size=self._options.max_event_batch_size,
+                max_wait_time=_LOOK_INTERVAL_S if self._holds_back else None,
                 prefetch=self._options.prefetch_count,
-                starting_position="@latest" if self._options.from_end else "-1",
+                starting_position=self._options.start,
                 on_error=self._on_error,
                 on_partition_initialize=on_partition_initialize,
             )
@@ -101,6 +131,11 @@ class EventHubListener:
             _, late = await asyncio.wait([batch.task for batch in batches], timeout=grace_s)
             for task in late:
                 task.cancel()
+        for partition, finished in self._uncheckpointed.values():
+            try:
+                await partition.update_checkpoint(finished)
+            except AzureError as error:  # at least once is kept
+                logger.warning("a last checkpoint is not written: %s: %s", type(error).__name__, error)
         await self._client.close()
         await asyncio.gather(*self._receiving, return_exceptions=True)
         await self._store.close()
@@ -108,9 +143,13 @@ class EventHubListener:
     async def _on_batch(self, partition: PartitionContext, events: list[EventData]) -> None:
         if self._stopping:
             await asyncio.Event().wait()  # until the client is closed: returning would fetch the next batch
+        if events:
+            self._interrupted.discard(partition.partition_id)
+        if self._holds_back:
+            held_back = self._held_back.setdefault(partition.partition_id, HeldBack(self._options))
+            events = held_back.batch_with(events, asyncio.get_running_loop().time())
         if not events:
             return
-        self._interrupted.discard(partition.partition_id)
         # A task of its own, so that closing the client cancels the wait and not the function.
         abandoned = asyncio.Event()
         task = asyncio.create_task(self._process(partition, events, abandoned))
@@ -133,8 +172,17 @@ class EventHubListener:
             if abandoned.is_set() or not await self._invoker.run(self._function, trigger_input, abandoned):
                 break
             finished = last
-        if checkpointing and finished:
+        if finished is None:
+            return
+        self._uncheckpointed[partition.partition_id] = (partition, finished)
+        if checkpointing:
             await partition.update_checkpoint(finished)
+            self._uncheckpointed.pop(partition.partition_id, None)
+
+    @property
+    def _holds_back(self) -> bool:
+        """Whether a batch can be too small: only functions that take batches have a least size."""
+        return self._function.trigger.is_batch and self._options.min_event_batch_size > 1
 
     def _inputs(
         self, events: list[EventData], source: Partition, *, checkpointing: bool
@@ -157,6 +205,8 @@ class EventHubListener:
         if partition_id not in self._interrupted:  # said once, not every second
             self._interrupted.add(partition_id)
             logger.warning("partition %s is interrupted: %s: %s", partition_id, type(error).__name__, error)
+        self._held_back.pop(partition_id, None)
+        self._uncheckpointed.pop(partition_id, None)
         if batch := self._batches.get(partition_id):
             batch.abandoned.set()
             await asyncio.wait((batch.task,))

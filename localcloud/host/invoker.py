@@ -17,6 +17,7 @@ from typing import Any
 from azure.functions.meta import Datum
 
 from localcloud.host.app import IndexedFunction
+from localcloud.host.datums import time_span
 from localcloud.host.decoding import TriggerInput
 from localcloud.host.logs import current_function, logger
 
@@ -133,7 +134,10 @@ class Invoker:
                 result = await self._call(function, arguments)
         except TimeoutError:
             if time_limit.expired():
-                raise TimeoutError(f"the functionTimeout of {self._timeout_s:g} s (host.json) elapsed") from None
+                limit = time_span(timedelta(seconds=self._timeout_s or 0))
+                raise TimeoutError(
+                    f"Timeout value of {limit} was exceeded by function: Functions.{function.name}"
+                ) from None
             raise
         if function.return_converter is None:
             if result is not None:
@@ -160,7 +164,7 @@ def _context(function: IndexedFunction, trigger_input: TriggerInput, retry: Retr
         invocation_id=str(uuid.uuid4()),
         function_name=function.name,
         function_directory=str(function.directory),
-        trace_context=TraceContext(trigger_input.trace_parent or _new_trace_parent()),
+        trace_context=TraceContext(trigger_input.trace_parent or _new_trace_parent(), trigger_input.trace_state),
         retry_context=retry,
     )
 

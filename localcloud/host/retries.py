@@ -1,5 +1,6 @@
 """Retry policies of functions: how often and after what delay the host runs the same input again."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,14 +8,13 @@ from itertools import count, islice
 from typing import Any
 
 from localcloud.errors import Misconfigured
-from localcloud.host.host_json import parse_time_span
 
 FOREVER = -1
 _JITTER = 0.2
-# The arguments that hold the shortest and the longest delay of each strategy.
-_INTERVALS = {
-    "fixed_delay": ("delay_interval", "delay_interval"),
-    "exponential_backoff": ("minimum_interval", "maximum_interval"),
+# The arguments that hold the shortest and the longest delay of each strategy, and the worker's defaults for them.
+_INTERVALS: dict[str, tuple[tuple[str, timedelta | None], ...]] = {
+    "fixed_delay": (("delay_interval", None), ("delay_interval", None)),
+    "exponential_backoff": (("minimum_interval", timedelta()), ("maximum_interval", timedelta(seconds=2**31 - 1))),
 }
 
 
@@ -44,17 +44,27 @@ class RetryPolicy:
 
 
 def parse_retry_policy(settings: Mapping[str, Any]) -> RetryPolicy:
-    """The policy that the `retry` decorator left. Raises `Misconfigured` and names the argument at fault."""
+    """The policy that the `retry` decorator left.
+
+    Raises `Misconfigured` and names the argument at fault, or `ValueError` with the worker's words for a value that it
+    cannot read.
+    """
     strategy = settings.get("strategy")
     if strategy not in _INTERVALS:
         raise Misconfigured(f"{strategy!r} is no retry strategy: {' and '.join(_INTERVALS)} are")
-    try:
-        maximum = int(settings["max_retry_count"])
-        shortest, longest = (parse_time_span(settings[name]) for name in _INTERVALS[strategy])
-    except KeyError as error:
-        raise Misconfigured(f"the retry policy {strategy} lacks {error.args[0]}") from error
-    except ValueError as error:
-        raise Misconfigured(f"the retry policy {strategy}: {error}") from error
+    maximum = int(settings["max_retry_count"])
     if maximum < FOREVER:
         raise Misconfigured(f"the retry policy {strategy}: max_retry_count must be -1 or more, not {maximum}")
+    shortest, longest = (
+        _interval(strategy, name, settings.get(name), default) for name, default in _INTERVALS[strategy]
+    )
     return RetryPolicy(maximum, shortest, longest)
+
+
+def _interval(strategy: str, name: str, text: str | None, default: timedelta | None) -> timedelta:
+    if text:
+        read = time.strptime(text, "%H:%M:%S")
+        return timedelta(hours=read.tm_hour, minutes=read.tm_min, seconds=read.tm_sec)
+    if default is None:
+        raise Misconfigured(f"the retry policy {strategy} lacks {name}")
+    return default

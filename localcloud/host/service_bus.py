@@ -1,52 +1,30 @@
-"""Service Bus triggers: messages of a queue or a subscription, settled by what the function makes of them."""
+"""Service Bus triggers without sessions: messages one by one, many at a time, or batches one after another."""
 
 import asyncio
-from datetime import datetime
-from functools import partial
 
 from azure.servicebus import ServiceBusReceivedMessage
-from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
-from azure.servicebus.amqp import AmqpMessageBodyType
-from azure.servicebus.exceptions import ServiceBusError
+from azure.servicebus.aio import AutoLockRenewer, ServiceBusReceiver
 
-from localcloud.clock import EPOCH
-from localcloud.errors import Misconfigured
 from localcloud.host.app import IndexedFunction
-from localcloud.host.datums import plain
-from localcloud.host.decoding import Message, TriggerInput, message_batch, single_message
 from localcloud.host.host_json import ServiceBusOptions
-from localcloud.host.invoker import InvocationFailed, Invoker
+from localcloud.host.invoker import Invoker
 from localcloud.host.logs import current_function, logger
+from localcloud.host.service_bus_entity import Entity
 from localcloud.host.settings import AppSettings
 
 _RECONNECT_DELAY_S = 1.0
-# The SDK reads a connection in turns of this length. A settlement that waits for its answer takes turns with the
-# receiver, so with the default of 0.2 s a message can lie unseen that long.
-_READ_TURN_S = 0.02
 _BATCH_WAIT_S = 60.0
 
 
 class ServiceBusListener:
-    """Feeds the messages of one queue or subscription to one function: success completes, failure abandons.
-
-    Redelivery, its count and dead-lettering are the broker's.
-    """
+    """Feeds the messages of one queue or subscription to one function."""
 
     def __init__(
         self, function: IndexedFunction, invoker: Invoker, options: ServiceBusOptions, settings: AppSettings
     ) -> None:
-        properties = function.trigger.properties
-        if properties.get("isSessionsEnabled"):
-            raise Misconfigured("the local host does not receive from queues with sessions")
-        self._function = function
-        self._invoker = invoker
+        self._entity = Entity(function, invoker, options, settings)
         self._options = options
-        self._names = {
-            name: settings.resolve(properties[name])
-            for name in ("queueName", "topicName", "subscriptionName")
-            if name in properties
-        }
-        self._client = ServiceBusClient.from_connection_string(settings.connection(properties["connection"]))
+        self._is_batch = function.trigger.is_batch
         self._renewer = AutoLockRenewer(max_lock_renewal_duration=options.max_auto_lock_renewal.total_seconds())
         self._free_calls = asyncio.Semaphore(options.max_concurrent_calls)
         self._attached = asyncio.Event()
@@ -57,7 +35,7 @@ class ServiceBusListener:
 
     async def start(self) -> None:
         """Returns once the receiver is attached. Raises `ServiceBusError` if that is refused."""
-        current_function.set(self._function.name)
+        current_function.set(self._entity.function.name)
         self._listening = asyncio.create_task(self._listen())
         attached = asyncio.create_task(self._attached.wait())
         await asyncio.wait((self._listening, attached), return_when=asyncio.FIRST_COMPLETED)
@@ -72,12 +50,14 @@ class ServiceBusListener:
         if self._listening is not None:
             await self._listening
         await self._renewer.close()
-        await self._client.close()
+        await self._entity.close()
 
     async def _listen(self) -> None:
+        # Locks of batches are not renewed, there as here.
+        renewer = None if self._is_batch else self._renewer
         while not self._stopping.is_set():
             try:
-                async with self._receiver() as receiver:
+                async with self._entity.receiver(auto_lock_renewer=renewer) as receiver:
                     self._attached.set()
                     await self._receive_until_stopped(receiver)
             except Exception as error:  # whatever the SDK raises on a lost connection
@@ -86,22 +66,8 @@ class ServiceBusListener:
                 logger.warning("receiving is interrupted: %s: %s", type(error).__name__, error)
                 await asyncio.sleep(_RECONNECT_DELAY_S)
 
-    def _receiver(self) -> ServiceBusReceiver:
-        # Locks of batches are not renewed, there as here.
-        renewer = None if self._function.trigger.is_batch else self._renewer
-        receiver_of = (
-            partial(self._client.get_queue_receiver, self._names["queueName"])
-            if "queueName" in self._names
-            else partial(
-                self._client.get_subscription_receiver, self._names["topicName"], self._names["subscriptionName"]
-            )
-        )
-        return receiver_of(
-            prefetch_count=self._options.prefetch_count, auto_lock_renewer=renewer, socket_timeout=_READ_TURN_S
-        )
-
     async def _receive_until_stopped(self, receiver: ServiceBusReceiver) -> None:
-        receive = self._receive_batches if self._function.trigger.is_batch else self._receive_messages
+        receive = self._receive_batches if self._is_batch else self._receive_messages
         receiving = asyncio.create_task(receive(receiver))
         stopping = asyncio.create_task(self._stopping.wait())
         await asyncio.wait((receiving, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -131,63 +97,26 @@ class ServiceBusListener:
             except BaseException:
                 self._free_calls.release()
                 raise
-            task = asyncio.create_task(self._process(receiver, [message]))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-            task.add_done_callback(lambda _: self._free_calls.release())
+            self._run(receiver, [message]).add_done_callback(lambda _: self._free_calls.release())
 
     async def _receive_batches(self, receiver: ServiceBusReceiver) -> None:
         while True:
-            messages = await receiver.receive_messages(self._options.max_message_batch_size, _BATCH_WAIT_S)
-            if not messages:
-                continue
-            task = asyncio.create_task(self._process(receiver, messages))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-            await asyncio.shield(task)
+            if messages := await self._batch(receiver):
+                await asyncio.shield(self._run(receiver, messages))
 
-    async def _process(self, receiver: ServiceBusReceiver, messages: list[ServiceBusReceivedMessage]) -> None:
-        try:
-            await self._invoker.invoke(self._function, self._input(messages))
-            settle = receiver.complete_message
-        except InvocationFailed:
-            settle = receiver.abandon_message
-        for message in messages:
-            try:
-                await settle(message)
-            except (ServiceBusError, ValueError) as error:  # ValueError: the receiver was closed meanwhile
-                logger.warning("a message is not settled and will come again: %s: %s", type(error).__name__, error)
+    async def _batch(self, receiver: ServiceBusReceiver) -> list[ServiceBusReceivedMessage]:
+        """At least `minMessageBatchSize` messages, or what has come when `maxBatchWaitTime` is over."""
+        options = self._options
+        messages = await receiver.receive_messages(options.max_message_batch_size, _BATCH_WAIT_S)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + options.max_batch_wait_time.total_seconds()
+        while messages and len(messages) < options.min_message_batch_size and (left_s := end - loop.time()) > 0:
+            room = options.max_message_batch_size - len(messages)
+            messages += await receiver.receive_messages(room, left_s)
+        return messages
 
-    def _input(self, messages: list[ServiceBusReceivedMessage]) -> TriggerInput:
-        binary = self._function.trigger.is_binary
-        if self._function.trigger.is_batch:
-            return message_batch(list(map(_message, messages)), binary=binary)
-        return single_message(_message(messages[0]), binary=binary)
-
-
-def _message(message: ServiceBusReceivedMessage) -> Message:
-    return Message(
-        body=_body(message),
-        message_id=message.message_id or "",
-        sequence_number=message.sequence_number or 0,
-        delivery_count=(message.delivery_count or 0) + 1,  # AMQP counts earlier failures, .NET deliveries
-        enqueued_at=message.enqueued_time_utc or EPOCH,
-        expires_at=message.expires_at_utc or datetime.max.replace(tzinfo=EPOCH.tzinfo),
-        lock_token=str(message.lock_token or ""),
-        application_properties=plain(message.application_properties or {}),
-        content_type=message.content_type,
-        correlation_id=message.correlation_id,
-        subject=message.subject,
-        session_id=message.session_id,
-        reply_to=message.reply_to,
-        reply_to_session_id=message.reply_to_session_id,
-        to=message.to,
-        partition_key=message.partition_key,
-        dead_letter_source=message.dead_letter_source,
-    )
-
-
-def _body(message: ServiceBusReceivedMessage) -> bytes:
-    if message.body_type == AmqpMessageBodyType.DATA:
-        return b"".join(message.body)
-    return str(message).encode()
+    def _run(self, receiver: ServiceBusReceiver, messages: list[ServiceBusReceivedMessage]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._entity.process(receiver, messages))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task

@@ -1,35 +1,23 @@
-"""App settings: the environment, and the `Values` of a local.settings.json below it."""
+"""App settings: the environment, and the values of a local.settings.json below it."""
 
-import json
 import os
 import re
 from collections.abc import Mapping, MutableMapping
-from pathlib import Path
 
 from localcloud.errors import Misconfigured
+from localcloud.host.logs import logger
+from localcloud.layout import STORAGE_ACCOUNT, STORAGE_KEY
 
 STORAGE_SETTING = "AzureWebJobsStorage"
 """The connection string of the host's own storage, which storage triggers use too unless they name another."""
 
+# .NET's word for Azurite at its own ports; the Python SDKs do not know it.
+_DEVELOPMENT_STORAGE = "usedevelopmentstorage=true"
+_AZURITE = (
+    f"DefaultEndpointsProtocol=http;AccountName={STORAGE_ACCOUNT};AccountKey={STORAGE_KEY};"
+    f"BlobEndpoint=http://127.0.0.1:10000/{STORAGE_ACCOUNT};QueueEndpoint=http://127.0.0.1:10001/{STORAGE_ACCOUNT};"
+)
 _REFERENCE = re.compile(r"%([^%]+)%")
-
-
-def read_local_settings(path: Path) -> dict[str, str]:
-    """The `Values` of a local.settings.json.
-
-    Raises `Misconfigured` if the file is absent, is not JSON or was encrypted by Core Tools.
-    """
-    try:
-        document = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise Misconfigured(f"cannot read the settings file {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise Misconfigured(f"the settings file {path} is not JSON: {error}") from error
-    if not isinstance(document, dict) or not isinstance(document.get("Values", {}), dict):
-        raise Misconfigured(f'the settings file {path} holds no object named "Values"')
-    if document.get("IsEncrypted"):
-        raise Misconfigured(f"the settings file {path} is encrypted: run `func settings decrypt` first")
-    return {name: str(value) for name, value in document.get("Values", {}).items()}
 
 
 class AppSettings:
@@ -39,17 +27,28 @@ class AppSettings:
         self._values = values
 
     @classmethod
-    def load(cls, path: Path | None, environment: MutableMapping[str, str] = os.environ) -> "AppSettings":
-        """The settings of this process. Values of the file go into the environment, which wins where both speak,
-        because functions read their settings from there.
+    def over(cls, values: Mapping[str, str], environment: MutableMapping[str, str] = os.environ) -> "AppSettings":
+        """The settings of this process. `values` go into the environment, which wins where both speak (an empty one
+        says nothing), because functions read their settings from there.
         """
-        if path is not None:
-            for name, value in read_local_settings(path).items():
-                environment.setdefault(name, value)
+        for name, value in values.items():
+            if environment.get(name):
+                logger.info("Skipping '%s' from local settings as it's already defined in the environment.", name)
+            else:
+                environment[name] = value
         return cls(environment)
 
     def get(self, name: str) -> str | None:
         return self._values.get(name)
+
+    def is_disabled(self, function: str) -> bool:
+        """Whether a setting turns the function off ("How to disable functions in Azure Functions")."""
+        names = (f"AzureWebJobs.{function}.Disabled", f"AzureWebJobs_{function}_Disabled")
+        return any(self._values.get(name, "").lower() in ("1", "true") for name in names)
+
+    def overrides(self, prefix: str) -> dict[str, str]:
+        """What follows `prefix` in the names of settings, with its value."""
+        return {name[len(prefix) :]: value for name, value in self._values.items() if name.startswith(prefix)}
 
     def resolve(self, text: str) -> str:
         """`text` with each `%NAME%` replaced by that setting. Raises `Misconfigured` for one that is absent."""
@@ -57,7 +56,7 @@ class AppSettings:
         def value_of(reference: re.Match[str]) -> str:
             value = self._values.get(reference[1])
             if value is None:
-                raise Misconfigured(f"the app setting {reference[1]} is absent, which %{reference[1]}% refers to")
+                raise Misconfigured(f"'{reference[0]}' does not resolve to a value: set the app setting {reference[1]}")
             return value
 
         return _REFERENCE.sub(value_of, text)
@@ -68,9 +67,9 @@ class AppSettings:
         Raises `Misconfigured` if it is absent, or an identity-based connection, which nothing local accepts.
         """
         resolved = self.resolve(name)
-        value = self._values.get(f"AzureWebJobs{resolved}") or self._values.get(resolved)
-        if value:
-            return value
+        for prefix in ("ConnectionStrings:AzureWebJobs", "AzureWebJobs", "ConnectionStrings:", ""):
+            if value := self._values.get(prefix + resolved):
+                return _AZURITE if value.strip().rstrip(";").lower() == _DEVELOPMENT_STORAGE else value
         if any(key.startswith(f"{resolved}__") for key in self._values):
             raise Misconfigured(f"the connection {resolved} is identity-based; a connection string is needed here")
         raise Misconfigured(f"the app setting {resolved} is absent, which a connection refers to")

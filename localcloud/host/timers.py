@@ -14,9 +14,9 @@ from localcloud.errors import Misconfigured
 from localcloud.host.app import IndexedFunction
 from localcloud.host.decoding import timer_info
 from localcloud.host.logs import current_function, logger
-from localcloud.host.ncrontab import Schedule
 from localcloud.host.retrying_invoker import RetryingInvoker
 from localcloud.host.settings import AppSettings
+from localcloud.host.timetables import Timetable, parse_timetable
 
 STATUS_CONTAINER = "azure-webjobs-hosts"
 # .NET's default(DateTime): the timer has not run yet.
@@ -48,7 +48,7 @@ class ScheduleStatus:
         return cls(last, due, updated)
 
 
-def status_at_start(schedule: Schedule, recorded: ScheduleStatus | None, now: datetime) -> ScheduleStatus:
+def status_at_start(schedule: Timetable, recorded: ScheduleStatus | None, now: datetime) -> ScheduleStatus:
     """The status to start from (ScheduleMonitor.CheckPastDueAsync). It is past due if its `next` lies before `now`.
 
     After a change of the schedule nothing counts as missed.
@@ -61,7 +61,7 @@ def status_at_start(schedule: Schedule, recorded: ScheduleStatus | None, now: da
     return ScheduleStatus(NEVER, expected if expected >= now else schedule.next_after(now), now)
 
 
-def status_after(schedule: Schedule, status: ScheduleStatus, fired_at: datetime, *, scheduled: bool) -> ScheduleStatus:
+def status_after(schedule: Timetable, status: ScheduleStatus, fired_at: datetime, *, scheduled: bool) -> ScheduleStatus:
     """The status after an invocation, failed or not; one that came early does not make its moment due twice."""
     moment = max(fired_at, status.next) if scheduled else fired_at
     return ScheduleStatus(moment, schedule.next_after(moment), moment)
@@ -101,7 +101,7 @@ class TimerListener:
     ) -> None:
         properties = function.trigger.properties
         try:
-            self._schedule = Schedule.parse(settings.resolve(properties["schedule"]))
+            self._schedule = parse_timetable(settings.resolve(properties["schedule"]))
         except ValueError as error:
             raise Misconfigured(str(error)) from error
         self._function = function

@@ -13,18 +13,21 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from localcloud.errors import Misconfigured
+from localcloud.errors import Misconfigured, Unavailable
+from localcloud.iothub.configuration import Configuration, load_configuration
 from localcloud.iothub.endpoint import Backlog, EventHubEndpoint
 from localcloud.iothub.hub import Hub
+from localcloud.iothub.records import open_journal
 from localcloud.iothub.rest import make_app
-from localcloud.iothub.routing import load_routing
 from localcloud.iothub.tls import TlsStream, server_context
+from localcloud.journal import Journal
 from localcloud.layout import LOOPBACK, SERVICE_KEY
 from localcloud.pki import Pki, ensure_pki
 
 BACKLOG_LIMIT_BYTES: Final = 64 * 1024 * 1024
 DRAIN_TIMEOUT_S: Final = 2.0
 PORT_TAKEN: Final = 3
+DATA_LOST: Final = 4
 
 
 class PortTakenError(Exception):
@@ -32,7 +35,7 @@ class PortTakenError(Exception):
 
 
 def main() -> int:
-    """Runs the hub and returns the exit code."""
+    """The exit code: 0 after a stop, 2 for a bad configuration, 3 if a port is taken, 4 if data cannot be kept."""
     options = _parse_options()
     logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("azure").setLevel("CRITICAL")  # an outage is told once, by us, and not at every attempt
@@ -44,6 +47,9 @@ def main() -> int:
     except Misconfigured as error:
         print(f"misconfigured: {error}", file=sys.stderr)
         return 2
+    except Unavailable as error:
+        print(error, file=sys.stderr)
+        return DATA_LOST
     return 0
 
 
@@ -55,19 +61,30 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--rest-port", type=int, default=8443, help="for services; 0: any free one")
     parser.add_argument("--pki", type=Path, required=True, help="the folder of certificates; made if absent")
     parser.add_argument("--event-hubs", required=True, help="the connection string of the namespace to route to")
-    parser.add_argument("--config", type=Path, required=True, help="the file with routes and Event Hubs")
+    parser.add_argument(
+        "--config", type=Path, required=True, action="append", help="a file with routes or Event Hubs; repeatable"
+    )
+    parser.add_argument("--data", type=Path, metavar="DIR", help="keep devices and twins there through a crash")
     return parser.parse_args()
 
 
 async def _run(options: argparse.Namespace) -> None:
-    routing = load_routing(options.config)
+    configuration = load_configuration(*options.config)
     pki = ensure_pki(options.pki, [options.hostname])
+    journal = open_journal(options.data)
+    try:
+        await _serve(options, configuration, pki, journal)
+    finally:
+        await journal.close()
+
+
+async def _serve(options: argparse.Namespace, configuration: Configuration, pki: Pki, journal: Journal) -> None:
     backlog = Backlog(BACKLOG_LIMIT_BYTES)
     endpoints = {
         name: EventHubEndpoint(options.event_hubs, name, count, backlog)
-        for name, count in routing.partition_counts.items()
+        for name, count in configuration.routing.partition_counts.items()
     }
-    hub = Hub(options.hostname, routing, endpoints, backlog)
+    hub = Hub(options.hostname, configuration, endpoints, backlog, journal)
     stop = _on_signal()
     mqtt_server = await _serve_mqtt(hub, pki, options.address, options.mqtt_port)
     rest = web.AppRunner(make_app(hub, options.hostname, SERVICE_KEY), access_log=None)
@@ -77,9 +94,10 @@ async def _run(options: argparse.Namespace) -> None:
         delivery = [asyncio.create_task(endpoint.run()) for endpoint in endpoints.values()]
         ports = {"mqtt_port": mqtt_server.sockets[0].getsockname()[1], "rest_port": rest_port}
         print("ready", msgspec.json.encode(ports).decode(), flush=True)
-        await _until(stop, delivery)
+        await _until(stop, [*delivery, asyncio.create_task(journal.failed())])
         mqtt_server.close()
         hub.close()
+        await asyncio.sleep(0)  # for the connections to notice
         with suppress(TimeoutError):  # who sent at QoS 0 gets no second chance
             await asyncio.wait_for(backlog.drained(), DRAIN_TIMEOUT_S)
         for task in delivery:
@@ -96,10 +114,10 @@ def _on_signal() -> asyncio.Event:
     return stop
 
 
-async def _until(stop: asyncio.Event, delivery: list[asyncio.Task[None]]) -> None:
-    """Returns when told to stop. Delivery never ends by itself: if it does, its error is the hub's."""
+async def _until(stop: asyncio.Event, endless: list[asyncio.Task[None]]) -> None:
+    """Returns when told to stop. What never ends by itself: if it does, its error is the hub's."""
     stopping = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([stopping, *delivery], return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait([stopping, *endless], return_when=asyncio.FIRST_COMPLETED)
     for task in done - {stopping}:
         task.result()
 

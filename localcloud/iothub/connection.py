@@ -29,12 +29,14 @@ from localcloud.iothub.mqtt.packets import (
     Will,
 )
 from localcloud.iothub.session import MAX_MESSAGE_BYTES, ForbiddenError, Services, Session
+from localcloud.iothub.throttling import Throttle, ThrottledError
 from localcloud.iothub.tls import Peer, SecureStream
 
-_MAX_PACKET_BYTES: Final = MAX_MESSAGE_BYTES + 65_536  # a topic more, so that what is too large is recognised
+_MAX_PACKET_BYTES: Final = MAX_MESSAGE_BYTES + 65_540  # a topic more, so that what is too large is recognised
 _CONNECT_TIMEOUT_S: Final = 30.0
 _MAX_SILENCE_S: Final = 1767.0  # 1.5 times the longest keep-alive that the service grants
 _UNACCEPTABLE_PROTOCOL: Final = 1
+_SERVER_UNAVAILABLE: Final = 3
 _NOT_AUTHORIZED: Final = 5
 
 log = logging.getLogger(__name__)
@@ -131,7 +133,7 @@ class Connection:
         if self._session is None:
             if not isinstance(packet, Connect):
                 raise MalformedPacketError("the first packet is no CONNECT")  # [MQTT-3.1.0-1]
-            self._connect(packet)
+            self._enter(packet)
             return
         match packet:
             case Publish():
@@ -170,6 +172,17 @@ class Connection:
 
     # -- beginning --------------------------------------------------------------------------------------------------
 
+    def _enter(self, connect: Connect) -> None:
+        try:
+            is_first = self._host.shaper.admits(Throttle.CONNECT, later=lambda: self._connect_later(connect))
+        except ThrottledError:
+            self._refuse(_SERVER_UNAVAILABLE)
+            return
+        if is_first:
+            self._connect(connect)
+        else:
+            self._hold()
+
     def _connect(self, connect: Connect) -> None:
         try:
             sender = self._host.authenticate(connect, self._stream.peer)
@@ -179,14 +192,16 @@ class Connection:
         wait_s = self._host.take_over_wait_s(sender.device.device_id)
         if wait_s > 0:
             self._hold()
-            self._timers.append(self._loop.call_later(wait_s, self._connect_again, connect))
+            self._timers.append(self._loop.call_later(wait_s, self._connect_later, connect))
             return
         self._begin(connect, sender)
 
-    def _connect_again(self, connect: Connect) -> None:
+    def _connect_later(self, connect: Connect) -> None:
+        if self._is_over:
+            return
         self._is_held = False
         try:
-            self._connect(connect)  # authenticates again: the device may have been disabled meanwhile
+            self._connect(connect)  # authenticates anew: the device may have been disabled meanwhile
         except ForbiddenError as error:
             self.cut(str(error))
         if not self._is_held:
@@ -201,8 +216,8 @@ class Connection:
             subscriptions.clear()
         self._sender, self._session, self._will = sender, session, connect.will
         self._watch(connect.keep_alive_s, sender.expires_at_s)
+        self._host.attach(self)  # which keeps that: what the device is told next waits for it
         self._write(Connack(0, session_present=bool(subscriptions)))
-        self._host.attach(self)
 
     def _refuse(self, return_code: int) -> None:
         self._is_over = True

@@ -2,21 +2,27 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from localcloud.errors import Rejected
+from localcloud.iothub.configuration import Configuration
 from localcloud.iothub.connection import Connection
 from localcloud.iothub.credentials import Authenticated, authenticate
+from localcloud.iothub.dispatch import Dispatcher
 from localcloud.iothub.endpoint import Backlog, EventHubEndpoint
-from localcloud.iothub.events import Event
+from localcloud.iothub.events import Event, Operation, hub_name_of
 from localcloud.iothub.methods import DeviceNotOnlineError, MethodAnswer, MethodCalls, MethodRequest
 from localcloud.iothub.mqtt.packets import Connect
+from localcloud.iothub.output_commit import CommittedStream
+from localcloud.iothub.records import Records
 from localcloud.iothub.registry import Device, Registry, require_match
-from localcloud.iothub.routing import Routing
+from localcloud.iothub.shaping import Shaper
 from localcloud.iothub.tls import Peer, SecureStream
-from localcloud.iothub.twin import Document, timestamp
+from localcloud.iothub.twin import Document, Twin, timestamp, without_read_only
+from localcloud.journal import Journal
 
 # Two clients with one id would otherwise throw each other out a hundred times a second: the SDK is back after 10 ms.
 _TAKE_OVER_INTERVAL_S: Final = 1.0
@@ -28,25 +34,42 @@ class Hub:
     """Everything behind the two ports."""
 
     def __init__(
-        self, hostname: str, routing: Routing, endpoints: Mapping[str, EventHubEndpoint], backlog: Backlog
+        self,
+        hostname: str,
+        configuration: Configuration,
+        endpoints: Mapping[str, EventHubEndpoint],
+        backlog: Backlog,
+        journal: Journal,
     ) -> None:
-        self.registry = Registry()
+        """With what the journal holds of an earlier one."""
+        records = Records(journal)
+        self.journal = journal
+        self.registry = Registry(records)
         self.methods = MethodCalls()
+        self.shaper = Shaper(configuration.throttling)
         self._hostname = hostname
-        self._routing = routing
-        self._endpoints = endpoints
-        self._backlog = backlog
+        self._dispatcher = Dispatcher(
+            hub_name_of(hostname), configuration.routing, endpoints, backlog, journal, records, self._twin_of
+        )
         self._connections: dict[str, Connection] = {}
         self._taken_over_at: dict[str, float] = {}
-        self._dropped = 0
+        self._connection_changes = 0
+        self._dispatcher.resume()
+        for device in self.registry:
+            if device.connected:  # to the hub that ended without a goodbye
+                self._set_connected(device, connected=False)
 
     def connection(self, stream: SecureStream) -> Connection:
-        return Connection(self, stream)
+        return Connection(self, CommittedStream(stream, self.journal))
 
     def close(self) -> None:
         """Cuts every device."""
         for connection in list(self._connections.values()):
             connection.cut("the hub stops")
+
+    def _twin_of(self, device_id: str) -> Twin | None:
+        device = self.registry.find(device_id)
+        return device.twin if device else None
 
     # -- devices come and go ----------------------------------------------------------------------------------------
 
@@ -73,10 +96,8 @@ class Hub:
         if old is not None:
             self._taken_over_at[device_id] = asyncio.get_running_loop().time()
             old.cut("a new connection takes over")
-        device = self.registry.get(device_id)
-        device.connected = True
-        device.connection_updated_at = device.last_activity_at = timestamp()
-        self.methods.device_changed(device)
+        self._set_connected(self.registry.get(device_id), connected=True)
+        self.methods.device_changed(self.registry.get(device_id))
 
     def detach(self, connection: Connection) -> None:
         if self._connections.get(connection.device_id) is not connection:
@@ -84,32 +105,46 @@ class Hub:
         del self._connections[connection.device_id]
         device = self.registry.find(connection.device_id)
         if device is not None:
-            device.connected = False
-            device.connection_updated_at = timestamp()
+            self._set_connected(device, connected=False)
+
+    @property
+    def connected_count(self) -> int:
+        return len(self._connections)
+
+    def _set_connected(self, device: Device, *, connected: bool) -> None:
+        is_news = device.connected is not connected
+        device.connected = connected
+        device.connection_updated_at = timestamp()
+        if connected:
+            device.last_activity_at = device.connection_updated_at
+        self.registry.changed(device)
+        if is_news:
+            operation = Operation.CONNECTED if connected else Operation.DISCONNECTED
+            self._dispatcher.notify(operation, device.device_id, {"sequenceNumber": self._sequence_number()})
+
+    def _sequence_number(self) -> str:
+        """Higher than all before, in an earlier hub too, as numbers and as texts."""
+        self._connection_changes = max(self._connection_changes + 1, time.time_ns())
+        return f"{self._connection_changes:064X}"
 
     # -- what devices send ------------------------------------------------------------------------------------------
 
     def route(self, event: Event) -> None:
-        """Hands a message to the Event Hubs that want it; it counts as accepted when all of them have it."""
-        names = self._routing.endpoints(event.device_id, event.properties)
-        if not names:
-            self._drop(event)
-            return
-        pending = event if len(names) == 1 else event.accepted_after(len(names))
-        for name in names:
-            self._endpoints[name].put(pending)
+        self._dispatcher.route(event)
 
-    def _drop(self, event: Event) -> None:
-        self._dropped += 1
-        if self._dropped & (self._dropped - 1) == 0:  # a misconfigured fleet must not fill the log
-            log.warning("no route takes a message of %s; %d dropped so far", event.device_id, self._dropped)
-        event.accepted()
+    def report(self, device: Device, patch: Document) -> None:
+        """Takes what a device reports. Raises `Rejected` for what a twin cannot hold."""
+        twin = device.twin
+        twin.report(patch)
+        self.registry.changed(device)
+        body = {"version": twin.version, "properties": {"reported": twin.reported.changed(patch)}}
+        self._dispatcher.notify(Operation.TWIN_UPDATED, device.device_id, body)
 
     def is_overloaded(self) -> bool:
-        return self._backlog.is_full
+        return self._dispatcher.backlog.is_full
 
     def call_when_relieved(self, callback: Callable[[], None]) -> None:
-        self._backlog.call_when_drained(callback)
+        self._dispatcher.backlog.call_when_drained(callback)
 
     # -- what services want -----------------------------------------------------------------------------------------
 
@@ -119,14 +154,18 @@ class Hub:
         A device that is disabled is cut. One whose keys or thumbprints change stays connected: they count from its
         next connect on, so that a vehicle in the middle of a rotation does not lose the connection that it reports by.
         """
+        is_new = self.registry.find(device_id) is None
         device = self.registry.put(device_id, identity, if_match)
+        if is_new:
+            self._dispatcher.notify(Operation.CREATED, device_id, device.twin_contents())
         if not device.enabled and (connection := self._connections.get(device_id)):
             connection.cut("it is disabled")
         return device
 
     def delete_device(self, device_id: str, if_match: str | None) -> None:
         """Raises as `Registry.delete`."""
-        self.registry.delete(device_id, if_match)
+        device = self.registry.delete(device_id, if_match)
+        self._dispatcher.notify(Operation.DELETED, device_id, device.twin_contents())
         if connection := self._connections.get(device_id):
             connection.cut("it is deleted")
 
@@ -139,8 +178,13 @@ class Hub:
         require_match(if_match, device.twin.etag)
         tags, desired = _object(change, "tags"), _object(_object(change, "properties") or {}, "desired")
         device.twin.change_by_service(tags, desired, replace=replace)
+        self.registry.changed(device)
+        if replace:
+            self._dispatcher.notify(Operation.TWIN_REPLACED, device_id, device.twin_contents())
+        else:
+            self._dispatcher.notify(Operation.TWIN_UPDATED, device_id, _twin_update(device.twin, tags, desired))
         if desired is not None and (connection := self._connections.get(device_id)):
-            connection.session.push_desired({name: value for name, value in desired.items() if name[:1] != "$"})
+            connection.session.push_desired(without_read_only(desired))
         return device
 
     async def invoke(self, device_id: str, request: MethodRequest) -> MethodAnswer:
@@ -153,6 +197,16 @@ class Hub:
         call = self.methods.begin(device)
         connection.session.call_method(request.method_name, call.request_id, request.payload)
         return await call.answer(request.response_timeout_in_seconds)
+
+
+def _twin_update(twin: Twin, tags: Document | None, desired: Document | None) -> Document:
+    """What a patch has changed, as those hear of it who listen to changes."""
+    update: Document = {"version": twin.version}
+    if tags is not None:
+        update["tags"] = tags
+    if desired is not None:
+        update["properties"] = {"desired": twin.desired.changed(desired)}
+    return update
 
 
 def _object(parent: Document, name: str) -> Document | None:

@@ -18,9 +18,15 @@ _MAX_PAYLOAD_BYTES: Final = 128 * 1024
 class DeviceNotOnlineError(Exception):
     """The device did not connect and subscribe to methods within the time given for it."""
 
+    def __init__(self) -> None:
+        super().__init__("Timed out waiting for device to connect.")
+
 
 class NoAnswerError(Exception):
     """The device got the call and did not answer in time."""
+
+    def __init__(self) -> None:
+        super().__init__("Timed out waiting for the response from device.")
 
 
 class MethodRequest(msgspec.Struct, rename="camel", frozen=True):

@@ -28,6 +28,12 @@ class MessageProperties:
     system: dict[str, str]  # by the names of the AMQP properties section
     annotations: dict[str, str]
 
+    @property
+    def size_bytes(self) -> int:
+        """What counts towards the size of the message: names of application properties, and all values."""
+        values = (*self.application, *self.application.values(), *self.system.values(), *self.annotations.values())
+        return sum(len(text.encode()) for text in values)
+
 
 def parse_bag(text: str) -> dict[str, str]:
     """The pairs of `a=1&b=2`. A plus sign is a plus sign here: SDKs encode with `quote`, not as a form."""

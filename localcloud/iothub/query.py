@@ -1,168 +1,229 @@
-"""The routing query language, as far as it looks at properties.
+"""The query language of IoT Hub as functions: conditions of routes, and of queries over device twins.
 
-Supported are `=`, `!=`, `<>`, `AND`, `OR`, `NOT`, parentheses, `true` and `false`, texts in quotes, numbers,
-application properties by name and system properties by `$name`. Names do not depend on case, values do. What compares
-with an absent property is undefined, and so is its negation; a route takes only what is true.
-Source: "IoT Hub message routing query syntax".
+Supported is all of the documented grammar of expressions. Names do not depend on case, values do. A minus sign that
+stands in a name without a space belongs to it. Kinds are checked as far as they are known: a route that compares a
+text with a number would take nothing, without a word.
+Source: "IoT Hub query language" (expressions and conditions).
 """
 
-import re
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from localcloud.errors import Misconfigured
-
-Properties = Mapping[str, str]  # system properties with their `$`; all names in lower case
-Predicate = Callable[[Properties], bool | None]  # None: undefined
-_Operand = Callable[[Properties], str | float | None]
-
-SYSTEM_PROPERTIES: Final = frozenset(
-    {
-        "$contenttype",
-        "$contentencoding",
-        "$messageid",
-        "$correlationid",
-        "$userid",
-        "$connectiondeviceid",
-        "$iothub-connection-device-id",
-        "$dt-subject",
-    }
+from localcloud.iothub.query_functions import Function
+from localcloud.iothub.query_tokens import Token, Tokens
+from localcloud.iothub.query_values import (
+    COMPARISONS,
+    UNDEFINED,
+    Kind,
+    Value,
+    all_of,
+    any_of,
+    calculate,
+    compare,
+    is_in,
+    negate,
 )
 
-_TOKEN: Final = re.compile(
-    r"""\s*(?:
-        (?P<text>'[^']*'|"[^"]*")
-      | (?P<number>-?\d+(?:\.\d+)?(?![\w.]))
-      | (?P<name>\$?[A-Za-z_][\w.\-]*)
-      | (?P<symbol>!=|<>|[=()])
-    )""",
-    re.VERBOSE,
-)
+_MAX_DEPTH: Final = 32  # deeper ones would exhaust Python's stack
+
+Source = TypeVar("Source")  # what is asked: a message, a twin
 
 
-class _Token(NamedTuple):
-    kind: str
-    text: str
+class Node(NamedTuple):
+    """A part of an expression, and what is known of its value beforehand."""
 
-    def is_word(self, word: str) -> bool:
-        return self.kind == "name" and self.text.upper() == word
-
-
-_END: Final = _Token("end", "the end")
+    first: Token
+    kind: Kind
+    evaluate: Callable[[Any], Value]
 
 
-def parse_query(text: str) -> Predicate:
-    """The condition as a function of a message's properties. Raises `Misconfigured` for what is not supported."""
-    parser = _Parser(text)
-    predicate = parser.disjunction()
-    parser.expect_end()
-    return predicate
+class Dialect(NamedTuple, Generic[Source]):
+    """What a name stands for, and which functions and lists there are beside the operators."""
+
+    reference: Callable[[str], tuple[Kind, Callable[[Source], Value]]]  # raises ValueError for what is no name
+    functions: Mapping[str, Function]
+    has_lists: bool = False
+
+
+def parse_condition(text: str, dialect: Dialect[Source]) -> Callable[[Source], bool | None]:
+    """The condition as a function, which is None for what is undefined. Raises `QueryError`."""
+    tokens = Tokens(text)
+    condition = condition_of(tokens, dialect)
+    if tokens.next.kind != "end":
+        raise tokens.error(f"{tokens.next} is not expected")
+    return condition
+
+
+def condition_of(tokens: Tokens, dialect: Dialect[Source]) -> Callable[[Source], bool | None]:
+    """The condition that comes next. Raises `QueryError`."""
+    evaluate = _Parser(tokens, dialect).condition().evaluate
+
+    def condition(source: Source) -> bool | None:
+        value = evaluate(source)
+        return None if value is UNDEFINED else value is True
+
+    return condition
 
 
 class _Parser:
-    """Recursive descent, one method a level of precedence: OR, AND, NOT, comparison."""
+    """Recursive descent, one method a level of precedence."""
 
-    def __init__(self, text: str) -> None:
-        self._query = text
-        self._tokens = self._tokenize(text)
+    def __init__(self, tokens: Tokens, dialect: Dialect[Any]) -> None:
+        self._tokens = tokens
+        self._dialect = dialect
+        self._depth = 0
 
-    def _tokenize(self, text: str) -> list[_Token]:
-        tokens: list[_Token] = []
-        position = 0
-        while text[position:].strip():
-            match = _TOKEN.match(text, position)
-            if match is None:
-                raise self._error(f"{text[position:].strip()[:20]!r} is not supported")
-            assert match.lastgroup is not None
-            tokens.append(_Token(match.lastgroup, match[match.lastgroup]))
-            position = match.end()
-        return tokens
+    def condition(self) -> Node:
+        return self._checked(self._disjunction(), Kind.TRUTH)
 
-    def _error(self, reason: str) -> Misconfigured:
-        return Misconfigured(f"routing query {self._query!r}: {reason}")
+    def _disjunction(self) -> Node:
+        return self._chain("OR", self._conjunction, any_of)
 
-    def _peek(self) -> _Token:
-        return self._tokens[0] if self._tokens else _END
+    def _conjunction(self) -> Node:
+        return self._chain("AND", self._negation, all_of)
 
-    def _next(self) -> _Token:
-        return self._tokens.pop(0) if self._tokens else _END
+    def _chain(self, word: str, operand: Callable[[], Node], combine: Callable[..., Value]) -> Node:
+        nodes = [operand()]
+        while self._tokens.take_if("keyword", word):
+            nodes.append(operand())
+        if len(nodes) == 1:
+            return nodes[0]
+        evaluations = [self._checked(node, Kind.TRUTH).evaluate for node in nodes]
+        # A generator: what is behind the operand that decides is not looked at.
+        return Node(nodes[0].first, Kind.TRUTH, lambda source: combine(evaluate(source) for evaluate in evaluations))
 
-    def expect_end(self) -> None:
-        if self._tokens:
-            raise self._error(f"{self._peek().text!r} is not expected there")
+    def _negation(self) -> Node:
+        first, negations = self._tokens.next, 0
+        while self._tokens.take_if("keyword", "NOT"):
+            negations += 1
+        node = self._comparison()
+        if not negations:
+            return node
+        evaluate = self._checked(node, Kind.TRUTH).evaluate
+        if negations % 2:
+            return Node(first, Kind.TRUTH, lambda source: negate(evaluate(source)))
+        return Node(first, Kind.TRUTH, evaluate)
 
-    def disjunction(self) -> Predicate:
-        terms = [self._conjunction()]
-        while self._peek().is_word("OR"):
-            self._next()
-            terms.append(self._conjunction())
-        return terms[0] if len(terms) == 1 else lambda message: _any_of([term(message) for term in terms])
+    def _comparison(self) -> Node:
+        left = self._sum()
+        if symbol := self._tokens.take_if("symbol", *COMPARISONS):
+            return self._compared(left, str(symbol.value), self._sum())
+        if self._dialect.has_lists and (word := self._tokens.take_if("keyword", "IN", "NIN")):
+            return self._listed(left, negated=word.value == "NIN")
+        return left
 
-    def _conjunction(self) -> Predicate:
-        terms = [self._negation()]
-        while self._peek().is_word("AND"):
-            self._next()
-            terms.append(self._negation())
-        return terms[0] if len(terms) == 1 else lambda message: _all_of([term(message) for term in terms])
+    def _compared(self, left: Node, symbol: str, right: Node) -> Node:
+        if Kind.ANY not in (left.kind, right.kind) and left.kind is not right.kind:
+            raise self._tokens.error(
+                f"a {left.kind.value} cannot be compared with a {right.kind.value}: without quotes"
+                " it is a number, and as_number() makes one of a text; this is",
+                left.first,
+            )
+        one, other = left.evaluate, right.evaluate
+        return Node(left.first, Kind.TRUTH, lambda source: compare(symbol, one(source), other(source)))
 
-    def _negation(self) -> Predicate:
-        if not self._peek().is_word("NOT"):
-            return self._comparison()
-        self._next()
-        term = self._negation()
-        return lambda message: None if (value := term(message)) is None else not value
+    def _listed(self, left: Node, *, negated: bool) -> Node:
+        self._tokens.expect("symbol", "[")
+        items = [self._sum().evaluate]
+        while self._tokens.take_if("symbol", ","):
+            items.append(self._sum().evaluate)
+        self._tokens.expect("symbol", "]")
+        value = left.evaluate
 
-    def _comparison(self) -> Predicate:
-        token = self._next()
-        if token == _Token("symbol", "("):
-            inner = self.disjunction()
-            if self._next() != _Token("symbol", ")"):
-                raise self._error("a parenthesis is not closed")
-            return inner
-        if token.is_word("TRUE") or token.is_word("FALSE"):
-            constant = token.is_word("TRUE")
-            return lambda _: constant
-        return self._comparison_of(token)
+        def found(source: Any) -> Value:
+            return is_in(value(source), (item(source) for item in items))
 
-    def _comparison_of(self, first: _Token) -> Predicate:
-        operator = self._next()
-        if operator.kind != "symbol" or operator.text in "()":
-            raise self._error(f"after {first.text!r} comes '=', '!=' or '<>', not {operator.text!r}")
-        second = self._next()
-        self._check_types(first, second)
-        left, right = self._operand(first), self._operand(second)
-        equal = operator.text == "="
+        return Node(left.first, Kind.TRUTH, (lambda source: negate(found(source))) if negated else found)
 
-        def compare(message: Properties) -> bool | None:
-            one, other = left(message), right(message)
-            return None if one is None or other is None else (one == other) is equal
+    # -- values -----------------------------------------------------------------------------------------------------
 
-        return compare
+    def _sum(self) -> Node:
+        return self._operation(("+", "-"), lambda: self._operation(("*", "/", "%"), self._signed))
 
-    def _check_types(self, first: _Token, second: _Token) -> None:
-        kinds = {first.kind, second.kind}
-        if "number" in kinds and kinds != {"number"}:
-            # Azure compares without conversion, so that such a route would take nothing, without a word.
-            raise self._error("properties are texts: put the number in quotes")
+    def _operation(self, symbols: tuple[str, ...], operand: Callable[[], Node]) -> Node:
+        node = operand()
+        steps: list[tuple[str, Callable[[Any], Value]]] = []
+        while symbol := self._tokens.take_if("symbol", *symbols):
+            self._checked(node, Kind.NUMBER)
+            steps.append((str(symbol.value), self._checked(operand(), Kind.NUMBER).evaluate))
+        if not steps:
+            return node
 
-    def _operand(self, token: _Token) -> _Operand:
-        if token.kind == "text":
-            text = token.text[1:-1]
-            return lambda _: text
-        if token.kind == "number":
-            number = float(token.text)
-            return lambda _: number
-        if token.kind != "name" or token.text.upper() in {"AND", "OR", "NOT", "TRUE", "FALSE"}:
-            raise self._error(f"{token.text!r} is no property and no value")
-        name = token.text.lower()
-        if name.startswith("$") and name not in SYSTEM_PROPERTIES:
-            raise self._error(f"{token.text!r} is not supported: only system properties are, not body or twin")
-        return lambda message: message.get(name)
+        def evaluate(source: Any) -> Value:
+            value = node.evaluate(source)
+            for sign, right in steps:
+                value = calculate(sign, value, right(source))
+            return value
 
+        return Node(node.first, Kind.NUMBER, evaluate)
 
-def _any_of(values: list[bool | None]) -> bool | None:
-    return True if True in values else None if None in values else False
+    def _signed(self) -> Node:
+        first = self._tokens.next
+        if not self._tokens.take_if("symbol", "-"):
+            return self._primary()
+        evaluate = self._checked(self._primary(), Kind.NUMBER).evaluate
+        return Node(first, Kind.NUMBER, lambda source: calculate("-", 0, evaluate(source)))
 
+    def _primary(self) -> Node:
+        token = self._tokens.take()
+        match token:
+            case Token("text", value):
+                return Node(token, Kind.TEXT, lambda _: value)
+            case Token("number", value):
+                return Node(token, Kind.NUMBER, lambda _: value)
+            case Token("keyword", "TRUE" | "FALSE" as word):
+                truth = word == "TRUE"
+                return Node(token, Kind.TRUTH, lambda _: truth)
+            case Token("keyword", "NULL"):
+                return Node(token, Kind.ANY, lambda _: None)
+            case Token("keyword", "UNDEFINED"):
+                return Node(token, Kind.ANY, lambda _: UNDEFINED)
+            case Token("symbol", "("):
+                return self._nested(token, self._disjunction)
+            case Token("name", name):
+                is_call = self._tokens.take_if("symbol", "(") is not None
+                return self._call(token, str(name)) if is_call else self._reference(token, str(name))
+        raise self._tokens.error(f"a value is expected, not {token},", token)
 
-def _all_of(values: list[bool | None]) -> bool | None:
-    return False if False in values else None if None in values else True
+    def _reference(self, token: Token, name: str) -> Node:
+        try:
+            kind, evaluate = self._dialect.reference(name)
+        except ValueError as error:
+            raise self._tokens.error(str(error), token) from error
+        return Node(token, kind, evaluate)
+
+    def _call(self, token: Token, name: str) -> Node:
+        function = self._dialect.functions.get(name.upper())
+        if function is None:
+            raise self._tokens.error(f"there is no function {name!r}", token)
+        arguments: list[Node] = []
+        if not self._tokens.take_if("symbol", ")"):
+            self._nested(token, lambda: self._arguments(arguments))
+        if not function.takes(len(arguments)):
+            raise self._tokens.error(f"{name} does not take {len(arguments)} arguments", token)
+        evaluations = [
+            self._checked(argument, function.parameter(index)).evaluate for index, argument in enumerate(arguments)
+        ]
+        return Node(
+            token, function.result, lambda source: function.call([evaluate(source) for evaluate in evaluations])
+        )
+
+    def _arguments(self, into: list[Node]) -> Node:
+        into.append(self._disjunction())
+        while self._tokens.take_if("symbol", ","):
+            into.append(self._disjunction())
+        return into[-1]
+
+    def _nested(self, token: Token, inner: Callable[[], Node]) -> Node:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise self._tokens.error(f"parentheses are nested deeper than {_MAX_DEPTH}", token)
+        node = inner()
+        self._depth -= 1
+        self._tokens.expect("symbol", ")")
+        return node
+
+    def _checked(self, node: Node, wanted: Kind) -> Node:
+        if Kind.ANY not in (node.kind, wanted) and node.kind is not wanted:
+            raise self._tokens.error(f"a {wanted.value} is expected, not a {node.kind.value},", node.first)
+        return node

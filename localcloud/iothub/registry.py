@@ -4,16 +4,17 @@ import base64
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from localcloud.errors import Conflict, Rejected
 from localcloud.iothub.sas import is_key
 from localcloud.iothub.twin import NEVER, Twin, timestamp
 
 _DEVICE_ID: Final = re.compile(r"[A-Za-z0-9\-:.+%_#*?!(),=@$']{1,128}")
+_MAX_REASON: Final = 128
 _THUMBPRINT: Final = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 _TICKS_PER_SECOND: Final = 10_000_000
 _DOTNET_EPOCH_S: Final = 62_135_596_800  # seconds from year 1 to 1970
@@ -102,6 +103,17 @@ class Device:
             "capabilities": {"iotEdge": False},
         }
 
+    def twin_contents(self) -> dict[str, Any]:
+        """What of the twin is not the identity's, for those who listen to changes."""
+        twin = self.twin
+        return {
+            "deviceId": self.device_id,
+            "etag": twin.etag,
+            "version": twin.version,
+            **({"tags": twin.tags} if twin.tags else {}),
+            "properties": {"desired": twin.desired.for_service(), "reported": twin.reported.for_service()},
+        }
+
     def twin_json(self) -> dict[str, Any]:
         twin = self.twin
         return {
@@ -109,6 +121,7 @@ class Device:
             "etag": twin.etag,
             "deviceEtag": self.etag,
             "status": self.status,
+            "statusReason": self.status_reason,
             "statusUpdateTime": self.status_updated_at,
             "connectionState": self._connection_state,
             "lastActivityTime": self.last_activity_at,
@@ -127,11 +140,20 @@ class Device:
         return "Connected" if self.connected else "Disconnected"
 
 
+class Records(Protocol):
+    """Where devices outlive the hub."""
+
+    def devices(self) -> Iterable[Device]: ...
+    def keep(self, device: Device) -> None: ...
+    def forget(self, device_id: str) -> None: ...
+
+
 class Registry:
     """All devices of the hub, in the order in which they were made."""
 
-    def __init__(self) -> None:
-        self._devices: dict[str, Device] = {}
+    def __init__(self, records: Records) -> None:
+        self._records = records
+        self._devices = {device.device_id: device for device in records.devices()}
 
     def __iter__(self) -> Iterator[Device]:
         return iter(self._devices.values())
@@ -145,6 +167,14 @@ class Registry:
         if device is None:
             raise UnknownDeviceError(device_id)
         return device
+
+    def __len__(self) -> int:
+        return len(self._devices)
+
+    def changed(self, device: Device) -> None:
+        """To be called for each change of a device, its twin or its subscriptions, so that it outlives the hub."""
+        if self._devices.get(device.device_id) is device:  # not one that was deleted since
+            self._records.keep(device)
 
     def put(self, device_id: str, identity: dict[str, Any], if_match: str | None) -> Device:
         """Makes a device, or changes one of which the caller knows the etag (`*`: any).
@@ -161,20 +191,23 @@ class Registry:
             raise Conflict(f"{device_id} exists")
         credentials = _parse_credentials(identity.get("authentication"), device.credentials if device else None)
         enabled = _parse_status(identity.get("status"))
+        reason = _parse_reason(identity.get("statusReason"))
         if device is None:
             device = self._devices[device_id] = Device(device_id, credentials)
         else:
             require_match(if_match, device.etag)
             device.etag = new_etag()
         device.credentials = credentials
-        device.status_reason = identity.get("statusReason")
+        device.status_reason = reason
         if device.enabled != enabled:
             device.enabled, device.status_updated_at = enabled, timestamp()
+        self.changed(device)
         return device
 
     def delete(self, device_id: str, if_match: str | None) -> Device:
         """Raises `UnknownDeviceError` or `PreconditionFailedError`."""
         require_match(if_match, self.get(device_id).etag)
+        self._records.forget(device_id)
         return self._devices.pop(device_id)
 
 
@@ -188,6 +221,12 @@ def _parse_status(status: Any) -> bool:
     if status is not None and status not in ("enabled", "disabled"):
         raise Rejected("bad-status", "status is 'enabled' or 'disabled'")
     return bool(status != "disabled")
+
+
+def _parse_reason(reason: Any) -> str | None:
+    if reason is not None and not (isinstance(reason, str) and len(reason) <= _MAX_REASON):
+        raise Rejected("bad-status", f"statusReason is a text of at most {_MAX_REASON} characters")
+    return reason
 
 
 def _parse_credentials(given: Any, known: Credentials | None) -> Credentials:

@@ -1,30 +1,23 @@
-"""Which Event Hubs a message goes to: the hub's configuration and its application to a message."""
+"""Which Event Hubs a message goes to: the hub's configuration and its application to a message.
 
-import tomllib
-from collections.abc import Iterable, Mapping
+Source: "Use IoT Hub message routing to send device-to-cloud messages to different endpoints".
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from localcloud.errors import Misconfigured
-from localcloud.iothub.property_bag import MessageProperties
-from localcloud.iothub.query import Predicate, parse_query
-
-DEVICE_MESSAGES: Final = "DeviceMessages"
-
-_QUERY_NAMES: Final = {
-    "content_type": "$contenttype",
-    "content_encoding": "$contentencoding",
-    "message_id": "$messageid",
-    "correlation_id": "$correlationid",
-    "user_id": "$userid",
-}
+from localcloud.iothub.events import Event, MessageSource
+from localcloud.iothub.message_view import Condition, MessageView, parse_query
+from localcloud.iothub.twin import Twin
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     name: str
-    condition: Predicate
+    source: MessageSource
+    condition: Condition
     endpoint: str  # the name of an Event Hub
 
 
@@ -33,56 +26,44 @@ class Routing:
     """All routes with the Event Hubs that they lead to."""
 
     routes: tuple[Route, ...]
-    fallback: str | None  # takes what no route takes
+    fallback: str | None  # takes the device messages that no route takes
     partition_counts: Mapping[str, int]  # of the Event Hubs in use
 
-    def endpoints(self, device_id: str, properties: MessageProperties) -> tuple[str, ...]:
+    def endpoints(self, event: Event, twin: Twin | None) -> tuple[str, ...]:
         """The Event Hubs for a message, each once however many routes lead there; empty: nobody wants it."""
-        view = _query_view(device_id, properties)
-        taken = dict.fromkeys(route.endpoint for route in self.routes if route.condition(view))
-        if not taken and self.fallback is not None:
+        view = MessageView(event, twin)
+        taken = dict.fromkeys(
+            route.endpoint for route in self.routes if route.source is event.source and route.condition(view)
+        )
+        if not taken and self.fallback is not None and event.source is MessageSource.DEVICE_MESSAGES:
             return (self.fallback,)
         return tuple(taken)
 
+    def is_wanted(self, source: MessageSource) -> bool:
+        """Whether some route takes messages of this source at all."""
+        return any(route.source is source for route in self.routes)
 
-def load_routing(path: Path) -> Routing:
-    """The routing in `[iothub]` of a configuration file.
+
+def parse_routing(hub: Mapping[str, Any], partition_counts: Mapping[str, int]) -> Routing:
+    """The routing in the `[iothub]` of a configuration; `partition_counts` of all Event Hubs that there are.
 
     Raises `Misconfigured` for a route that is incomplete, cannot be understood or leads to an Event Hub that is
-    not declared under `[eventhubs]`, and for a file that is none.
+    not declared.
     """
-    try:
-        configuration = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise Misconfigured(f"{path}: {error}") from error
-    hub: dict[str, Any] = configuration.get("iothub", {})
     routes = tuple(_parse_route(route) for route in hub.get("routes", []))
     fallback = hub.get("fallback_endpoint")
     used = [route.endpoint for route in routes] + ([fallback] if fallback else [])
-    return Routing(routes, fallback, _partition_counts(used, configuration.get("eventhubs", {})))
+    if undeclared := [name for name in used if name not in partition_counts]:
+        raise Misconfigured(f"a route leads to {undeclared[0]!r}, which is no declared Event Hub")
+    return Routing(routes, fallback, {name: partition_counts[name] for name in used})
 
 
 def _parse_route(route: Mapping[str, str]) -> Route:
-    if missing := {"name", "source", "condition", "endpoint"} - route.keys():
+    if missing := {"name", "source", "endpoint"} - route.keys():
         raise Misconfigured(f"route {route.get('name')!r} lacks {', '.join(sorted(missing))}")
-    if route["source"] != DEVICE_MESSAGES:
-        raise Misconfigured(f"route {route['name']!r}: only the source {DEVICE_MESSAGES} is supported")
-    return Route(route["name"], parse_query(route["condition"]), route["endpoint"])
-
-
-def _partition_counts(used: Iterable[str], event_hubs: Mapping[str, Any]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name in used:
-        count = event_hubs.get(name, {}).get("PartitionCount")
-        if not isinstance(count, int) or count < 1:
-            raise Misconfigured(f"a route leads to {name!r}, which is no Event Hub with a PartitionCount")
-        counts[name] = count
-    return counts
-
-
-def _query_view(device_id: str, properties: MessageProperties) -> dict[str, str]:
-    view = {name.lower(): value for name, value in properties.application.items() if not name.startswith("$")}
-    view |= {_QUERY_NAMES[name]: value for name, value in properties.system.items() if name in _QUERY_NAMES}
-    view |= {f"${name}": value for name, value in properties.annotations.items()}
-    view["$connectiondeviceid"] = view["$iothub-connection-device-id"] = device_id
-    return view
+    try:
+        source = MessageSource(route["source"])
+    except ValueError as error:
+        supported = ", ".join(MessageSource)
+        raise Misconfigured(f"route {route['name']!r}: of the sources {supported} are supported") from error
+    return Route(route["name"], source, parse_query(route.get("condition", "true")), route["endpoint"])

@@ -16,8 +16,11 @@ from localcloud.iothub.credentials import Authenticated
 from localcloud.iothub.events import Event, device_message
 from localcloud.iothub.methods import METHODS_FILTER, MethodAnswer, MethodCalls
 from localcloud.iothub.mqtt.packets import Publish, Will
-from localcloud.iothub.property_bag import parse_bag, parse_message_properties
-from localcloud.iothub.twin import Document, parse_document
+from localcloud.iothub.property_bag import MessageProperties, parse_bag, parse_message_properties
+from localcloud.iothub.registry import Device, Registry
+from localcloud.iothub.shaping import Shaper
+from localcloud.iothub.throttling import Throttle, ThrottledError
+from localcloud.iothub.twin import Document, parse_document, timestamp
 
 MAX_MESSAGE_BYTES: Final = 256 * 1024  # body and properties
 
@@ -36,9 +39,13 @@ class ForbiddenError(Exception):
 class Services(Protocol):
     """What a session needs of the hub."""
 
+    registry: Registry
     methods: MethodCalls
+    shaper: Shaper
 
     def route(self, event: Event) -> None: ...
+    def report(self, device: Device, patch: Document) -> None:
+        """Raises `Rejected` for what a twin cannot hold."""
 
 
 class Session:
@@ -62,15 +69,15 @@ class Session:
 
     def publish(self, message: Publish, accepted: Callable[[], None]) -> None:
         """Takes a message and calls `accepted` once it is safe. Raises `ForbiddenError` for one that is not allowed."""
+        self._device.last_activity_at = timestamp()
         topic, _, query = message.topic.partition("?")
         if message.topic.startswith(self._events):
-            retained = {"mqtt-retain": "true"} if message.retain else {}
-            self._telemetry(message.topic, message.payload, retained, accepted)
+            self._telemetry(message, accepted)
             return
         if topic == _GET_TWIN:
-            self._get_twin(query)
+            self._twin_operation(Throttle.TWIN_READ, query, lambda: self._get_twin(query))
         elif topic == _REPORT:
-            self._report(query, message.payload)
+            self._twin_operation(Throttle.TWIN_UPDATE, query, lambda: self._report(query, message.payload))
         elif topic.startswith(_METHOD_ANSWER):
             self._method_answer(topic, query, message.payload)
         else:
@@ -81,26 +88,55 @@ class Session:
         """Raises `ForbiddenError` for a will that is no telemetry of this device."""
         if not will.topic.startswith(self._events) or will.qos == 2:
             raise ForbiddenError("its will is no telemetry message of its own")
-        _check_size(will.topic, will.payload)
+        self._properties(will.topic, will.payload)
 
     def last_will(self, will: Will) -> None:
-        self._telemetry(will.topic, will.payload, {"iothub-MessageType": "Will"}, lambda: None)
+        properties = self._properties(will.topic, will.payload)
+        properties.application["iothub-MessageType"] = "Will"
+        self._services.route(device_message(self._sender, will.payload, properties, lambda: None))
 
     def subscribe(self, filters: tuple[str, ...]) -> None:
         """Raises `ForbiddenError` for a filter that is not the device's own."""
         if not self._allowed_filters.issuperset(filters):
             raise ForbiddenError("subscribed to a topic that is not its own")
         self._device.subscriptions.update(filters)
+        self._services.registry.changed(self._device)
         self._services.methods.device_changed(self._device)
 
     def unsubscribe(self, filters: tuple[str, ...]) -> None:
         self._device.subscriptions.difference_update(filters)
+        self._services.registry.changed(self._device)
 
-    def _telemetry(self, topic: str, payload: bytes, marks: dict[str, str], accepted: Callable[[], None]) -> None:
-        _check_size(topic, payload)
+    def _telemetry(self, message: Publish, accepted: Callable[[], None]) -> None:
+        properties = self._properties(message.topic, message.payload)
+        if message.retain:
+            properties.application["mqtt-retain"] = "true"
+
+        def route() -> None:
+            self._services.route(device_message(self._sender, message.payload, properties, accepted))
+
+        try:
+            is_first = self._services.shaper.admits(Throttle.SEND, later=route)
+        except ThrottledError as error:
+            raise ForbiddenError(str(error)) from error  # the only way in which MQTT 3.1.1 can tell
+        if is_first:
+            route()
+
+    def _properties(self, topic: str, payload: bytes) -> MessageProperties:
+        """Of a message to that topic. Raises `ForbiddenError` if the message is larger than the service takes."""
         properties = parse_message_properties(topic.removeprefix(self._events).removesuffix("/"))
-        properties.application.update(marks)
-        self._services.route(device_message(self._sender, payload, properties, accepted))
+        if properties.size_bytes + len(payload) > MAX_MESSAGE_BYTES:
+            raise ForbiddenError("sent a message that is too large")
+        return properties
+
+    def _twin_operation(self, throttle: Throttle, query: str, operation: Callable[[], None]) -> None:
+        try:
+            is_first = self._services.shaper.admits(throttle, later=operation)
+        except ThrottledError as error:
+            self._answer_twin(429, query, _error_body(429, str(error)))
+        else:
+            if is_first:
+                operation()
 
     def _get_twin(self, query: str) -> None:
         twin = self._device.twin
@@ -109,9 +145,9 @@ class Session:
 
     def _report(self, query: str, payload: bytes) -> None:
         try:
-            self._device.twin.report(parse_document(payload))
+            self._services.report(self._device, parse_document(payload))
         except Rejected as rejected:
-            self._answer_twin(400, query, msgspec.json.encode({"errorCode": 400, "message": rejected.detail}))
+            self._answer_twin(400, query, _error_body(400, rejected.detail))
         else:
             self._answer_twin(204, query, b"", f"&$version={self._device.twin.reported.version}")
 
@@ -141,9 +177,8 @@ class Session:
         self._send(f"$iothub/methods/POST/{quote(name, safe='')}/?$rid={request_id}", body)
 
 
-def _check_size(topic: str, payload: bytes) -> None:
-    if len(topic) + len(payload) > MAX_MESSAGE_BYTES:
-        raise ForbiddenError("sent a message that is too large")
+def _error_body(status: int, message: str) -> bytes:
+    return msgspec.json.encode({"errorCode": status, "message": message})
 
 
 def _request_id(query: str) -> str:

@@ -18,7 +18,11 @@ MAX_TAGS_BYTES: Final = 8 * 1024
 _MAX_DEPTH: Final = 10
 _MAX_NAME_BYTES: Final = 1024
 _MAX_TEXT_BYTES: Final = 4096
-_MAX_INTEGER: Final = 4_503_599_627_370_496
+_INTEGERS: Final = range(-4_503_599_627_370_496, 4_503_599_627_370_496)
+_NUMBER_BYTES: Final = 8
+_TRUTH_BYTES: Final = 4
+
+_WITHOUT_CONTROLS: Final = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)])
 
 Document = dict[str, Any]
 
@@ -50,6 +54,10 @@ class Section:
 
     def for_service(self) -> Document:
         return self.properties | {"$metadata": self.metadata, "$version": self.version}
+
+    def changed(self, patch: Document) -> Document:
+        """What a patch that was just merged has changed, for those who listen to changes; null is what it deleted."""
+        return without_read_only(patch) | {"$metadata": _metadata_of(patch, self.metadata), "$version": self.version}
 
 
 @dataclass(slots=True)
@@ -86,12 +94,15 @@ class Twin:
         self.service_changes += 1
 
 
+def without_read_only(document: Document) -> Document:
+    """Without what Azure itself puts there: a client may send back what it read."""
+    return {name: value for name, value in document.items() if not name.startswith("$")}
+
+
 def merge(document: Document, patch: Document) -> Document:
     """A new document with the patch applied: null deletes, objects merge, everything else replaces."""
     merged = dict(document)
-    for name, value in patch.items():
-        if name.startswith("$"):
-            continue  # what Azure itself put there, sent back by a client that read it
+    for name, value in without_read_only(patch).items():
         if value is None:
             merged.pop(name, None)
         elif isinstance(value, dict):
@@ -104,9 +115,7 @@ def merge(document: Document, patch: Document) -> Document:
 
 def _merge_metadata(metadata: Document, patch: Document, stamp: Document) -> Document:
     merged = metadata | stamp
-    for name, value in patch.items():
-        if name.startswith("$"):
-            continue
+    for name, value in without_read_only(patch).items():
         if value is None:
             merged.pop(name, None)
         elif isinstance(value, dict):
@@ -114,6 +123,14 @@ def _merge_metadata(metadata: Document, patch: Document, stamp: Document) -> Doc
         else:
             merged[name] = dict(stamp)
     return merged
+
+
+def _metadata_of(patch: Document, metadata: Document) -> Document:
+    found = {name: value for name, value in metadata.items() if name.startswith("$")}
+    for name, value in without_read_only(patch).items():
+        if name in metadata:
+            found[name] = _metadata_of(value if isinstance(value, dict) else {}, metadata[name])
+    return found
 
 
 def check_patch(patch: Document, depth: int = 1) -> None:
@@ -144,15 +161,32 @@ def _check_value(value: Any, depth: int) -> None:
             _check_value(item, depth + 1)
     elif isinstance(value, str) and len(value.encode()) > _MAX_TEXT_BYTES:
         raise Rejected("too-long", f"a property's text has at most {_MAX_TEXT_BYTES} bytes")
-    elif isinstance(value, int) and abs(value) > _MAX_INTEGER:
-        raise Rejected("too-large", f"an integer in a twin is at most {_MAX_INTEGER}")
+    elif isinstance(value, int) and value not in _INTEGERS:
+        raise Rejected("too-large", f"an integer in a twin is from {_INTEGERS.start} to {_INTEGERS.stop - 1}")
 
 
 def check_document(document: Document, limit_bytes: int) -> None:
     """Raises `Rejected` when the whole would be larger than Azure keeps."""
-    size = len(msgspec.json.encode(document))
+    size = _size(document)
     if size > limit_bytes:
         raise Rejected("too-large", f"the document would have {size} bytes of {limit_bytes}")
+
+
+def _size(value: Any) -> int:
+    """By the service's own count: names and texts by their characters but the control characters, in UTF-8."""
+    match value:
+        case dict():
+            return sum(_size(name) + _size(inner) for name, inner in value.items())
+        case list():
+            return sum(map(_size, value))
+        case str():
+            return len(value.translate(_WITHOUT_CONTROLS).encode())
+        case bool():
+            return _TRUTH_BYTES
+        case None:
+            return 0
+        case _:
+            return _NUMBER_BYTES
 
 
 def parse_document(data: bytes) -> Document:

@@ -9,6 +9,7 @@ import pytest
 import localcloud
 from localcloud.broker.config import EventHubSettings, QueueSettings, TopicSettings, load, parse
 from localcloud.broker.declared import parse_duration
+from localcloud.broker.declared_limits import DEFAULT_LIMITS, Limits
 from localcloud.errors import Misconfigured
 
 
@@ -85,6 +86,41 @@ def test_entities_are_read_with_defaults() -> None:
     assert config.event_hubs == {"hub": EventHubSettings(4, ("g",), 3600), "small": EventHubSettings(1)}
 
 
+def test_what_azure_has_beyond_is_cut_or_passed_over() -> None:
+    """A declaration that was made for Azure is good here too, as far as an app can tell."""
+    beyond = {
+        "MaxSizeInMegabytes": 5120,
+        "MaxMessageSizeInKilobytes": 102_400,
+        "Status": "Active",
+        "AutoDeleteOnIdle": "P10675199DT2H48M5.4775807S",
+        "EnableBatchedOperations": True,
+        "EnableExpress": False,
+        "EnablePartitioning": False,
+        "UserMetadata": "of the app",
+    }
+    config = parse({"servicebus": {"queues": {"q": beyond}, "topics": {"t": {**beyond, "SupportOrdering": True}}}})
+    assert config.queues == {"q": QueueSettings()}
+    assert config.topics == {"t": TopicSettings({})}
+
+
+def test_limits_are_read() -> None:
+    """Each for itself; a status closes an entity to senders, to receivers or to both."""
+    declared = {"MaxSizeInMegabytes": 2, "MaxMessageSizeInKilobytes": 256, "Status": "ReceiveDisabled"}
+    config = parse({"servicebus": {"queues": {"q": declared, "off": {"Status": "Disabled"}}}})
+    assert config.queues["q"].limits == Limits(2 << 20, 256 << 10, send_disabled=False, receive_disabled=True)
+    assert config.queues["off"].limits == replace(DEFAULT_LIMITS, send_disabled=True, receive_disabled=True)
+
+
+def test_the_topics_time_to_live_is_the_most_for_its_subscriptions() -> None:
+    """One of their own counts if it is shorter."""
+    own = {"shorter": "PT1M", "longer": "P1D"}
+    subscriptions = {name: {"DefaultMessageTimeToLive": life} for name, life in own.items()}
+    topic = {"DefaultMessageTimeToLive": "PT1H", "Subscriptions": {**subscriptions, "none": {}}}
+    found = parse({"servicebus": {"topics": {"t": topic}}}).topics["t"].subscriptions
+    lives_s = {name: one.default_time_to_live_s for name, one in found.items()}
+    assert lives_s == {"shorter": 60, "longer": 3600, "none": 3600}
+
+
 def rules(declared: object) -> dict[str, Any]:
     """A document with these rules for a subscription."""
     return {"servicebus": {"topics": {"t": {"Subscriptions": {"s": {"Rules": declared}}}}}}
@@ -103,6 +139,10 @@ def rules(declared: object) -> dict[str, Any]:
         ({"servicebus": {"queues": {"q": {"RequiresSession": "yes"}}}}, "true or false"),
         ({"servicebus": {"queues": {"q": []}}}, r"queues\.q must be a table"),
         ({"servicebus": {"queues": {"a/b": {}}}}, "cannot be a name"),
+        ({"servicebus": {"queues": {"q": {"Status": "Off"}}}}, "Status must be one of Active, SendDisabled"),
+        ({"servicebus": {"queues": {"q": {"MaxSizeInMegabytes": 0}}}}, "whole number from 1 to 81920"),
+        ({"servicebus": {"queues": {"q": {"EnablePartitioning": True}}}}, "partitioned entities are not supported"),
+        ({"servicebus": {"topics": {"t": {"AutoDeleteOnIdle": "PT5M"}}}}, "are never deleted"),
         ({"servicebus": {"queues": {"q": {}, "Q": {}}}}, "two entities are called Q"),
         ({"servicebus": {"queues": {"q": {}}}, "eventhubs": {"q": {}}}, "two entities are called q"),
         ({"servicebus": {"topics": {"t": {"Subscriptions": ["s", "S"]}}}}, "two entities are called S"),

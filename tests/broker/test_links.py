@@ -10,7 +10,7 @@ from localcloud.broker.performatives import (
     TRANSFER,
     performative,
 )
-from tests.broker.conftest import RunningBroker
+from tests.broker.running import RunningBroker
 from tests.broker.wire import (
     Received,
     attach_consumer_body,

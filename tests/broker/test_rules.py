@@ -1,70 +1,20 @@
-"""Rules of subscriptions: declared ones through the unmodified azure-servicebus SDK, operations on them by wire.
+"""Operations on the rules of subscriptions, by wire; what rules do is in tests/conformance.
 
 The Python SDK has no operations on rules over AMQP; those of other languages send what these tests send.
 """
 
-import asyncio
-from dataclasses import dataclass, fields
 from typing import Any
 
 import pytest
 from azure.servicebus import ServiceBusMessage
-from azure.servicebus.aio import ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.aio import ServiceBusClient
 
 from localcloud.broker.amqp_types import Described, ULong
 from localcloud.broker.message import parse_message
 from localcloud.broker.message_properties import changed, properties_of
-from tests.broker.conftest import Handlers, RunningBroker
-from tests.broker.exchange import bodies, peek, send
+from tests.broker.running import RunningBroker
 from tests.broker.wire import ask_for_body, wire_client
-
-
-@dataclass(frozen=True)
-class Opened:
-    """Receivers by the subscription, after these messages went to their topic."""
-
-    large: ServiceBusReceiver
-    labelled: ServiceBusReceiver
-    changed: ServiceBusReceiver
-    none: ServiceBusReceiver
-
-
-@pytest.fixture(scope="module")
-async def orders(client: ServiceBusClient, handlers: Handlers) -> Opened:
-    opened = Opened(*(client.get_subscription_receiver("orders", field.name) for field in fields(Opened)))
-    sender = client.get_topic_sender("orders")
-    await asyncio.gather(
-        handlers.open(sender), *(handlers.open(getattr(opened, field.name)) for field in fields(opened))
-    )
-    await send(
-        sender,
-        ServiceBusMessage("cheap", subject="express", application_properties={"amount": 99, "Country": "FI"}),
-        ServiceBusMessage("dear", subject="express", application_properties={"AMOUNT": 100.5, "country": "SE"}),
-        ServiceBusMessage("bare"),
-    )
-    return opened
-
-
-async def test_a_sql_filter_takes_what_its_condition_holds_for(orders: Opened) -> None:
-    """Not what it is unknown for."""
-    assert bodies(await peek(orders.large)) == ["dear"]
-
-
-async def test_a_correlation_filter_takes_what_equals_in_all_its_properties(orders: Opened) -> None:
-    assert bodies(await peek(orders.labelled)) == ["cheap"]
-
-
-async def test_a_false_filter_takes_nothing(orders: Opened) -> None:
-    assert await peek(orders.none) == []
-
-
-async def test_each_action_gives_a_changed_copy_besides_the_plain_one(orders: Opened) -> None:
-    """The copy says in RuleName by which rule it came."""
-    plain_cheap, cheap, _, dear, bare = await peek(orders.changed)
-    assert plain_cheap.application_properties == {b"amount": 99, b"Country": b"FI"}
-    assert cheap.application_properties == {b"Amount": 198, b"from": b"express", b"RuleName": b"taxed"}
-    assert dear.application_properties == {b"Amount": 201.0, b"from": b"express", b"RuleName": b"taxed"}
-    assert (str(cheap), str(bare), bare.application_properties) == ("cheap", "bare", None)
+from tests.conformance.servicebus.exchange import bodies, peek, send
 
 
 def test_properties_that_make_no_sense_match_nothing() -> None:
@@ -101,37 +51,36 @@ async def enumerate_rules(broker: RunningBroker) -> list[list[Any]]:
     return [description.value for description in descriptions]
 
 
-async def test_rules_are_added_enumerated_and_removed(
-    broker: RunningBroker, client: ServiceBusClient, handlers: Handlers
-) -> None:
+async def test_rules_are_added_enumerated_and_removed(broker: RunningBroker, client: ServiceBusClient) -> None:
     """From then on they decide what the subscription takes; without any it takes nothing."""
-    sender = await handlers.open(client.get_topic_sender("ruled"))
-    receiver = await handlers.open(client.get_subscription_receiver("ruled", "managed"))
-    await send(sender, "by default")
-    no_action = Described(ULong(0x13700000005), [])
-    assert await enumerate_rules(broker) == [[Described(ULong(0x1370000007), []), no_action, "$Default"]]
+    sender = client.get_topic_sender("ruled")
+    receiver = client.get_subscription_receiver("ruled", "managed")
+    async with sender, receiver:
+        await send(sender, "by default")
+        no_action = Described(ULong(0x13700000005), [])
+        assert await enumerate_rules(broker) == [[Described(ULong(0x1370000007), []), no_action, "$Default"]]
 
-    assert (await operate(broker, "remove-rule", {"rule-name": "$default"}))[0] == 200
-    assert await enumerate_rules(broker) == []
-    await send(sender, "by none")
+        assert (await operate(broker, "remove-rule", {"rule-name": "$default"}))[0] == 200
+        assert await enumerate_rules(broker) == []
+        await send(sender, "by none")
 
-    assert (await operate(broker, "add-rule", sql_rule("sql", "a = 1", "SET a = 2")))[0] == 200
-    wanted = {"label": "l", "content-type": None, "properties": {"b": 3}}
-    correlation = {"rule-name": "correlation", "rule-description": {"correlation-filter": wanted}}
-    assert (await operate(broker, "add-rule", correlation))[0] == 200
-    assert await enumerate_rules(broker) == [
-        [Described(ULong(0x1370000006), ["a = 1"]), Described(ULong(0x13700000006), ["SET a = 2"]), "sql"],
-        [Described(ULong(0x1370000009), [None] * 4 + ["l"] + [None] * 3 + [{"b": 3}]), no_action, "correlation"],
-    ]
-    _, page = await operate(broker, "enumerate-rules", {"top": 1, "skip": 1})
-    assert [rule["rule-description"].value[2] for rule in page["rules"]] == ["correlation"]
-    await send(
-        sender,
-        ServiceBusMessage("by sql", application_properties={"a": 1}),
-        ServiceBusMessage("by correlation", subject="l", application_properties={"b": 3}),
-        ServiceBusMessage("by neither", subject="l"),
-    )
-    assert bodies(await peek(receiver)) == ["by default", "by sql", "by correlation"]
+        assert (await operate(broker, "add-rule", sql_rule("sql", "a = 1", "SET a = 2")))[0] == 200
+        wanted = {"label": "l", "content-type": None, "properties": {"b": 3}}
+        correlation = {"rule-name": "correlation", "rule-description": {"correlation-filter": wanted}}
+        assert (await operate(broker, "add-rule", correlation))[0] == 200
+        assert await enumerate_rules(broker) == [
+            [Described(ULong(0x1370000009), [None] * 4 + ["l"] + [None] * 3 + [{"b": 3}]), no_action, "correlation"],
+            [Described(ULong(0x1370000006), ["a = 1"]), Described(ULong(0x13700000006), ["SET a = 2"]), "sql"],
+        ]
+        _, page = await operate(broker, "enumerate-rules", {"top": 1, "skip": 1})
+        assert [rule["rule-description"].value[2] for rule in page["rules"]] == ["sql"]
+        await send(
+            sender,
+            ServiceBusMessage("by sql", application_properties={"a": 1}),
+            ServiceBusMessage("by correlation", subject="l", application_properties={"b": 3}),
+            ServiceBusMessage("by neither", subject="l"),
+        )
+        assert bodies(await peek(receiver)) == ["by default", "by sql", "by correlation"]
 
 
 @pytest.mark.parametrize(

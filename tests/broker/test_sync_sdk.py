@@ -1,45 +1,14 @@
-"""The synchronous halves of the unmodified SDKs."""
+"""The synchronous half of the unmodified azure-eventhub."""
 
 import threading
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 
-import pytest
 from azure.eventhub import EventData, EventHubConsumerClient, EventHubProducerClient, PartitionContext
-from azure.servicebus import ServiceBusClient, ServiceBusMessage
 
-QUEUE, HUB = "sync", "sync-hub"
-
-
-@pytest.fixture(scope="module")
-def started(connection_string: str) -> Iterator[dict[str, Future[None]]]:
-    """Both at once: the SDKs sleep most of the time."""
-    with ThreadPoolExecutor() as executor:
-        yield {job.__name__: executor.submit(job, connection_string) for job in (use_service_bus, use_event_hubs)}
+HUB = "sync-hub"
 
 
-def use_service_bus(connection_string: str) -> None:
-    with (
-        ServiceBusClient.from_connection_string(connection_string, retry_total=0) as client,
-        client.get_queue_sender(QUEUE) as sender,
-        client.get_queue_receiver(QUEUE) as receiver,
-    ):
-        sender.send_messages([ServiceBusMessage(body) for body in ("complete", "abandon", "defer", "dead")])
-        completed, abandoned, deferred, dead = (receiver.receive_messages(1, max_wait_time=10)[0] for _ in range(4))
-        assert receiver.renew_message_lock(completed) is not None
-        receiver.complete_message(completed)
-        receiver.abandon_message(abandoned)
-        receiver.defer_message(deferred)
-        receiver.dead_letter_message(dead, reason="why")
-        again = receiver.receive_deferred_messages(deferred.sequence_number or 0)
-        receiver.complete_message(again[0])
-        due = datetime.now(UTC) + timedelta(hours=1)
-        sender.cancel_scheduled_messages(sender.schedule_messages(ServiceBusMessage("later"), due))
-        assert [str(message) for message in receiver.peek_messages(10, sequence_number=1)] == ["abandon"]
-
-
-def use_event_hubs(connection_string: str) -> None:
+def test_event_hubs(connection_string: str) -> None:
+    """Sends a batch and reads it."""
     with EventHubProducerClient.from_connection_string(connection_string, eventhub_name=HUB) as producer:
         batch = producer.create_batch(partition_id="0")
         for body in "abc":
@@ -62,13 +31,3 @@ def use_event_hubs(connection_string: str) -> None:
     assert done.wait(20)
     consumer.close()
     assert bodies == ["a", "b", "c"]
-
-
-def test_service_bus(started: dict[str, Future[None]]) -> None:
-    """Sends, schedules, settles in every way, defers, renews and peeks."""
-    started["use_service_bus"].result(30)
-
-
-def test_event_hubs(started: dict[str, Future[None]]) -> None:
-    """Sends a batch and reads it."""
-    started["use_event_hubs"].result(30)

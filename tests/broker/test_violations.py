@@ -24,7 +24,7 @@ from localcloud.broker.performatives import (
     performative,
 )
 from localcloud.broker.session import HANDLE_MAX
-from tests.broker.conftest import RunningBroker
+from tests.broker.running import RunningBroker
 from tests.broker.wire import (
     SASL_PLAIN,
     amqp_frame,

@@ -24,7 +24,7 @@ from localcloud.broker.performatives import (
     performative,
 )
 from localcloud.journal import MemoryJournal
-from tests.broker.conftest import RunningBroker
+from tests.broker.running import RunningBroker
 from tests.broker.wire import (
     SASL_PLAIN,
     amqp_frame,

@@ -18,6 +18,7 @@ from localcloud.services import LocalCloud
 ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 90.0
 POLL_S = 0.1
+REPORTED_WITHIN_S = 30.0
 HEADER = "time,lat,lon,altitude_m,speed_kmh,gps_speed_kmh,odometer_km,soc_pct,fuel_rate_l_h,gear\n"
 DRIVE = "twizy-t1-06-30-2021-1.csv"
 FAILED, INTERRUPTED, MISUSED = 3, 130, 2
@@ -72,8 +73,24 @@ async def test_a_replay_ends_with_a_message_when_a_service_dies(drives: Path, tm
     code, output, errors = await ended(process)
     assert (code, output) == (FAILED, "")
     message, where = errors.splitlines()
-    assert message == f"error: {victim} ended unexpectedly"
+    assert message.startswith(f"error: {victim} ended unexpectedly (exit code -9)")
     assert (Path(where.removeprefix("The logs are in ")) / f"{victim}.log").exists()
+    assert not [pid for pid in services.values() if Path(f"/proc/{pid}").exists()]
+
+
+@linux_only
+@pytest.mark.parametrize("victim", ["storage", "broker", "iothub"])
+async def test_a_service_that_dies_while_the_host_starts_is_reported_soon(tmp_path: Path, victim: str) -> None:
+    """The host itself would wait for it: a broker may come up late. Long before its patience ends the cause is told."""
+    options = [f"--{name.replace('_', '-')}={number}" for name, number in Layout(tmp_path).on_free_ports().ports()]
+    process = await command("up", *options, cwd=tmp_path)
+    await until(lambda: "host" in services_of(process))
+    services = services_of(process)
+    os.kill(services[victim], signal.SIGKILL)
+    async with asyncio.timeout(REPORTED_WITHIN_S):
+        code, _, errors = await ended(process)
+    assert code == FAILED
+    assert errors.startswith(f"error: {victim} ended during the start (exit code -9)")
     assert not [pid for pid in services.values() if Path(f"/proc/{pid}").exists()]
 
 

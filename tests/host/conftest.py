@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,6 +33,9 @@ class Bench:
     layout: Layout
     observer: Observer
     observed_at: Path
+    app: Path = APP
+    config: Path = CONFIG
+    app_settings: Mapping[str, str] = field(default_factory=dict)
     hosts: list[Child] = field(default_factory=list)
     broker: Child = field(init=False)
     _producers: dict[str, EventHubProducerClient] = field(default_factory=dict)
@@ -45,25 +48,21 @@ class Bench:
 
     async def start_broker(self) -> None:
         layout = self.layout
-        arguments = ("--address", layout.address, "--port", str(layout.amqp_port), "--config", str(CONFIG))
-        log = layout.directory / "logs" / "test-broker.log"
+        arguments = ("--address", layout.address, "--port", str(layout.amqp_port), "--config", str(self.config))
+        log = layout.directory / "logs" / f"{self.app.name}-broker.log"
         command = python_module("localcloud.broker", *arguments)
         self.broker = await Child.start("broker", command, log=log, environment=child_environment())
         await self.broker.until_ready()
 
-    async def start_host(self, **settings: str) -> Child:
-        """A running host of the test app; its id keeps its timers apart from other tests'."""
+    async def start_host(self, *options: str, **settings: str) -> Child:
+        """A running host of the app, on a free port unless `options` say otherwise."""
         environment = child_environment(
             AzureWebJobsStorage=self.layout.storage_connection,
-            Events=self.layout.amqp_connection,
-            Bus=self.layout.amqp_connection,
-            ManyHub="many",
-            Errands="errands",
             OBSERVED=str(self.observed_at),
-            **{"Every": "0 0 3 1 1 *", "AzureFunctionsWebHost__hostid": "bench"} | settings,
+            **{**self.app_settings, **settings},
         )
-        log = self.layout.directory / "logs" / f"test-host-{len(self.hosts)}.log"
-        command = python_module("localcloud.host", "--app-root", str(APP), "--port", "0")
+        log = self.layout.directory / "logs" / f"{self.app.name}-host-{len(self.hosts)}.log"
+        command = python_module("localcloud.host", "--app-root", str(self.app), *(options or ("--port", "0")))
         host = await Child.start("host", command, log=log, environment=environment)
         self.hosts.append(host)
         await host.until_ready()
@@ -146,7 +145,15 @@ def services(local_services: LocalCloud) -> Layout:
 @pytest.fixture(scope="session")
 async def bench(services: Layout) -> AsyncIterator[Bench]:
     observer, transport, path = await Observer.listen()
-    bench = Bench(services, observer, path)
+    settings = {
+        "Events": services.amqp_connection,
+        "Bus": services.amqp_connection,
+        "ManyHub": "many",
+        "Errands": "errands",
+        "Every": "0 0 3 1 1 *",
+        "AzureFunctionsWebHost__hostid": "bench",  # keeps its timers apart from other tests'
+    }
+    bench = Bench(services, observer, path, app_settings=settings)
     try:
         await bench.start_broker()
         await asyncio.gather(bench.start_host(), bench.warm_up())

@@ -13,6 +13,7 @@ from azure.storage.blob.aio import BlobServiceClient, ContainerClient
 from localcloud.host.blob_paths import BlobPath
 from localcloud.host.blob_receipts import BlobReceipts
 from localcloud.processes import Child
+from tests.conformance.documented import documented
 from tests.host.conftest import Bench
 from tests.host.observer import Observation
 from tests.host.test_storage_queues import until_arrived
@@ -50,6 +51,7 @@ async def test_a_blob_arrives_with_its_properties_and_metadata(
     assert (properties["ContentLength"], properties["BlobType"]) == (2, 0)
 
 
+@documented("azure/azure-functions/functions-bindings-storage-blob-trigger#blob-receipts")
 async def test_each_version_of_a_blob_fires_once_also_after_a_restart(
     bench: Bench, host: Child, drops: ContainerClient
 ) -> None:
@@ -79,6 +81,7 @@ async def test_a_blob_that_the_path_does_not_mean_does_not_fire(
     assert "drops/car-3/a.txt" not in names
 
 
+@documented("azure/azure-functions/functions-bindings-storage-blob-trigger#poison-blobs")
 async def test_a_failing_blob_comes_five_times_and_is_then_told_in_the_poison_queue(
     bench: Bench, host: Child, drops: ContainerClient
 ) -> None:
@@ -95,10 +98,24 @@ async def test_a_failing_blob_comes_five_times_and_is_then_told_in_the_poison_qu
     assert len(await seen(bench, "car-4/bad.csv", 5)) == 5
 
 
-async def test_a_blob_function_is_not_fired_by_hand(host: Child, browser: aiohttp.ClientSession, url: str) -> None:
-    async with browser.post(f"{url}/admin/functions/dropped_blob", json={"input": "drops/a/b.csv"}) as answer:
+@documented("azure/azure-functions/functions-manually-run-non-http")
+async def test_a_blob_function_is_fired_by_hand_with_the_path_of_a_blob(
+    drops: ContainerClient, bench: Bench, host: Child, browser: aiohttp.ClientSession, url: str
+) -> None:
+    await drops.upload_blob("by/hand.csv", b"again")
+    await seen(bench, "by/hand.csv")
+    async with browser.post(f"{url}/admin/functions/dropped_blob", json={"input": "drops/by/hand.csv"}) as answer:
+        assert answer.status == 202
+    assert [each["seen"]["body"] for each in await seen(bench, "by/hand.csv", 2)] == ["again", "again"]
+
+
+@pytest.mark.parametrize("path", ["drops/no/such.csv", "drops/other", "elsewhere/by/hand.csv", ""])
+async def test_an_order_to_fire_with_a_blob_that_is_none_of_the_functions_is_refused(
+    host: Child, browser: aiohttp.ClientSession, url: str, path: str
+) -> None:
+    async with browser.post(f"{url}/admin/functions/dropped_blob", json={"input": path}) as answer:
         assert answer.status == 400
-        assert "write a blob" in await answer.text()
+        assert "must name a blob" in await answer.text()
 
 
 async def test_a_receipt_is_claimed_by_one_host_at_a_time_and_complete_once(storage: BlobServiceClient) -> None:
@@ -117,6 +134,7 @@ async def test_a_receipt_is_claimed_by_one_host_at_a_time_and_complete_once(stor
     assert names == ['blobreceipts/h/Host.Functions.f/"0x1"/drops/a/b.csv']
 
 
+@documented("azure/azure-functions/functions-bindings-storage-blob-trigger#blob-name-patterns")
 @pytest.mark.parametrize(
     ("path", "blob", "values"),
     [

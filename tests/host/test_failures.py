@@ -11,6 +11,7 @@ from azure.servicebus import ServiceBusMessage
 from azure.storage.blob.aio import BlobServiceClient
 
 from localcloud.processes import Child, child_environment, python_module
+from tests.conformance.documented import documented
 from tests.host.conftest import APP, Bench
 from tests.host.observer import Observation
 
@@ -40,6 +41,7 @@ def contains(body: str) -> Callable[[Observation], bool]:
     return lambda each: any(item["body"] == body for item in each["seen"])
 
 
+@documented("azure/azure-functions/functions-bindings-error-pages#retries")
 async def test_a_failing_batch_is_retried_blocks_only_its_partition_and_is_given_up_at_last(
     bench: Bench, host: Child
 ) -> None:
@@ -58,6 +60,7 @@ async def test_a_failing_batch_is_retried_blocks_only_its_partition_and_is_given
     await until_checkpointed(bench, "retried", "0", behind["seen"][0]["sequence_number"], "retries")
 
 
+@documented("azure/azure-functions/functions-bindings-service-bus-trigger#poison-messages")
 async def test_a_failing_message_is_abandoned_and_dead_lettered_by_the_broker(bench: Bench, host: Child) -> None:
     await bench.send_messages(ServiceBusMessage(b"fail", message_id="bad"), queue="commands")
     seen = await bench.observer.wait("queue_message", 3, where=lambda each: each["seen"]["message_id"] == "bad")
@@ -68,6 +71,7 @@ async def test_a_failing_message_is_abandoned_and_dead_lettered_by_the_broker(be
     assert (dead.message_id, dead.dead_letter_reason) == ("bad", "MaxDeliveryCountExceeded")
 
 
+@documented("azure/azure-functions/functions-reliable-event-processing#retry-mechanisms-and-guidelines")
 async def test_a_lost_partition_ends_its_retries_and_starts_anew_when_it_is_back(bench: Bench, host: Child) -> None:
     """Never two loops over the same events: the counts of two would be shuffled."""
     await bench.send_events("stubborn", b"never")
@@ -121,6 +125,7 @@ async def test_a_stop_lets_functions_finish_and_leaves_unfinished_retries_to_the
     assert again["context"]["retry_count"] == 0
 
 
+@documented("azure/azure-functions/functions-reliable-event-processing#how-azure-functions-consumes-event-hubs-events")
 async def test_a_killed_host_resumes_behind_its_last_checkpoint_and_repeats_what_it_had_not_finished(
     bench: Bench, host: Child
 ) -> None:
@@ -157,6 +162,6 @@ async def test_a_taken_port_is_named_with_the_option_to_change_it(bench: Bench, 
     )
     _, errors = await process.communicate()
     assert process.returncode == 3
-    (line,) = errors.decode().splitlines()
+    line = errors.decode().splitlines()[-1]
     assert f"port {port} on 127.0.0.1" in line
     assert "--port" in line

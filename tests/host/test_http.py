@@ -72,7 +72,11 @@ async def test_a_function_that_fails_or_takes_too_long_is_an_error_of_the_server
     async with browser.get(f"{url}/api/wrong/{how}") as answer:
         assert answer.status == 500
     line = [line for line in host.log.read_text().splitlines() if " wrong: " in line][-1]
-    reason = {"none": "NotImplementedError", "raise": "ValueError: asked to fail", "slow": "functionTimeout of 1 s"}
+    reason = {
+        "none": "NotImplementedError",
+        "raise": "ValueError: asked to fail",
+        "slow": "Timeout value of 00:00:01 was exceeded by function: Functions.wrong",
+    }
     assert "ERROR wrong: failed: " in line
     assert reason[how] in line
 

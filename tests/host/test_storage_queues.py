@@ -17,6 +17,7 @@ from localcloud.host.message_pump import MessagePump, create_queue, poison_queue
 from localcloud.host.polling import PollingDelay
 from localcloud.layout import Layout
 from localcloud.processes import Child
+from tests.conformance.documented import documented
 from tests.host.conftest import Bench
 
 SOON = QueueOptions(max_polling_interval=timedelta(milliseconds=100))
@@ -76,6 +77,7 @@ async def test_a_binary_message_arrives_as_it_is_in_a_queue_that_was_made_after_
     assert each["seen"]["body"] == "\xff\x00"
 
 
+@documented("azure/azure-functions/functions-bindings-storage-queue-trigger#poison-messages")
 async def test_a_failing_message_comes_five_times_and_then_lies_in_the_poison_queue(bench: Bench, host: Child) -> None:
     queue = bench.storage_queue("errands")
     message_id = await sent(queue, b"fail")
@@ -86,6 +88,7 @@ async def test_a_failing_message_comes_five_times_and_then_lies_in_the_poison_qu
     await until_empty(queue)
 
 
+@documented("azure/azure-functions/functions-bindings-storage-queue#hostjson-settings")
 async def test_a_message_that_is_not_base64_is_set_aside_at_once(bench: Bench, host: Child) -> None:
     queue = bench.storage_queue("errands")
     await create_queue(queue)
@@ -150,6 +153,7 @@ async def test_a_message_stays_hidden_while_its_function_runs_longer_than_the_le
     assert (await queue.get_queue_properties()).approximate_message_count == 0
 
 
+@documented("azure/azure-functions/functions-bindings-storage-queue#hostjson-settings")
 async def test_a_failure_hides_the_message_for_the_visibility_timeout(queue: QueueClient) -> None:
     moments: list[float] = []
     again = asyncio.Event()
@@ -168,6 +172,7 @@ async def test_a_failure_hides_the_message_for_the_visibility_timeout(queue: Que
     assert moments[1] - moments[0] > 1
 
 
+@documented("azure/azure-functions/functions-bindings-storage-queue-trigger#concurrency")
 async def test_no_more_messages_run_at_once_than_batch_and_threshold_allow(queue: QueueClient) -> None:
     running = 0
     most = 0
@@ -194,6 +199,7 @@ async def test_no_more_messages_run_at_once_than_batch_and_threshold_allow(queue
     assert 3 <= most <= 4
 
 
+@documented("azure/azure-functions/functions-bindings-storage-queue-trigger#polling-algorithm")
 def test_an_empty_queue_is_polled_ever_more_rarely() -> None:
     delay = PollingDelay(timedelta(seconds=2), chance=lambda: 0.5)
     assert [round(delay.next_s(), 3) for _ in range(8)] == [0.1, 0.2, 0.3, 0.5, 0.9, 1.7, 2.0, 2.0]

@@ -4,12 +4,15 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from azure.storage.blob.aio import BlobServiceClient
 
 from localcloud.host.ncrontab import Schedule
 from localcloud.host.timers import NEVER, ScheduleStatus, StatusStore, status_after, status_at_start
+from localcloud.host.timetables import parse_timetable
 from localcloud.layout import Layout
 from localcloud.processes import Child
+from tests.conformance.documented import documented
 from tests.host.conftest import Bench
 
 HOURLY = Schedule.parse("0 0 * * * *")
@@ -50,6 +53,23 @@ def test_an_unscheduled_run_does_not_skip_the_next_moment() -> None:
     assert status_after(HOURLY, status, fired, scheduled=False) == ScheduleStatus(fired, NOON + HOUR, fired)
 
 
+@documented("azure/azure-functions/functions-bindings-timer#timespan")
+@pytest.mark.parametrize(
+    ("text", "interval"),
+    [("02:00:00", 2 * HOUR), ("00:00:30", MINUTE / 2), ("24:00:00", 24 * 24 * HOUR), ("1.00:00:00", 24 * HOUR)],
+)
+def test_a_time_span_is_the_interval_from_one_invocation_to_the_next(text: str, interval: timedelta) -> None:
+    timetable = parse_timetable(text)
+    assert timetable.next_after(NOON) == NOON + interval
+    assert timetable.is_shorter_than(MINUTE, NOON) == (interval < MINUTE)
+
+
+@pytest.mark.parametrize("text", ["00:00:00", "-00:01:00", "1:2:3:4"])
+def test_an_interval_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"must be longer than nothing|is not a time span"):
+        parse_timetable(text)
+
+
 async def test_the_status_lies_where_the_real_extension_keeps_it(services: Layout) -> None:
     async with BlobServiceClient.from_connection_string(services.storage_connection) as storage:
         container = storage.get_container_client("status-test")
@@ -67,6 +87,7 @@ async def test_the_status_lies_where_the_real_extension_keeps_it(services: Layou
         }
 
 
+@documented("azure/azure-functions/functions-bindings-timer#usage")
 async def test_a_timer_that_was_due_while_no_host_ran_fires_at_the_start(bench: Bench) -> None:
     hours_ago = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - 3 * HOUR
     async with BlobServiceClient.from_connection_string(bench.layout.storage_connection) as storage:
@@ -86,6 +107,7 @@ async def test_a_timer_that_was_due_while_no_host_ran_fires_at_the_start(bench: 
         assert status.next == hours_ago + 4 * HOUR
 
 
+@documented("azure/azure-functions/functions-bindings-timer#attributes")
 async def test_a_timer_of_every_second_is_not_monitored_and_never_past_due(bench: Bench, host: Child) -> None:
     *_, one, other = await bench.observer.wait("every_second", 2)
     assert [each["seen"]["past_due"] for each in (one, other)] == [False, False]

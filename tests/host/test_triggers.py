@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 from azure.servicebus import ServiceBusMessage
 
 from localcloud.processes import Child
+from tests.conformance.documented import documented
 from tests.host.conftest import Bench
 from tests.host.payloads import TRACE_PARENT
 
 
+@documented("azure/azure-functions/functions-bindings-event-hubs-trigger#event-metadata")
 async def test_a_batch_of_events_arrives_in_order_with_properties_partition_and_trace(
     bench: Bench, host: Child
 ) -> None:
@@ -47,6 +49,7 @@ async def test_a_text_body_overwrites_metadata_as_in_the_real_host(bench: Bench,
     assert each["seen"]["iothub_metadata"] == {"connection-device-id": "victim"}
 
 
+@documented("azure/azure-functions/functions-bindings-service-bus-trigger#message-metadata")
 async def test_a_queue_message_arrives_with_its_properties(bench: Bench, host: Child) -> None:
     message = ServiceBusMessage(
         b"hello",
@@ -87,6 +90,7 @@ async def test_queue_messages_arrive_as_a_batch(bench: Bench, host: Child) -> No
     assert properties[-1] == {"i": 4}
 
 
+@documented("azure/azure-functions/functions-bindings-timer#attributes")
 async def test_a_startup_timer_fires_at_the_start_and_is_retried(bench: Bench, host: Child) -> None:
     first, second = (await bench.observer.wait("yearly", 2))[:2]
     assert first["seen"]["past_due"] is False

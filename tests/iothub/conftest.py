@@ -16,15 +16,20 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-async def event_hubs_connection(directory: Path) -> AsyncIterator[str]:
-    broker = await start_broker(CONFIG, directory / "broker.log")
+def hub_config() -> Path:
+    return CONFIG
+
+
+@pytest.fixture(scope="session")
+async def event_hubs_connection(directory: Path, hub_config: Path) -> AsyncIterator[str]:
+    broker = await start_broker(hub_config, directory / "broker.log")
     yield event_hubs(broker.ports["port"])
     await broker.stop()
 
 
 @pytest.fixture(scope="session")
-async def hub(directory: Path, event_hubs_connection: str) -> AsyncIterator[Hub]:
-    async with running_hub(directory, event_hubs_connection, CONFIG) as hub:
+async def hub(directory: Path, event_hubs_connection: str, hub_config: Path) -> AsyncIterator[Hub]:
+    async with running_hub(directory, event_hubs_connection, hub_config) as hub:
         yield hub
 
 

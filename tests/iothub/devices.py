@@ -2,23 +2,25 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from azure.iot.device import X509, Message
+import pytest
+from azure.iot.device import X509, Message, MethodRequest, MethodResponse, exceptions
 from azure.iot.device.aio import IoTHubDeviceClient
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from localcloud.iothub.methods import METHODS_FILTER
 from localcloud.iothub.mqtt.decoding import FrameReader, decode
 from localcloud.iothub.mqtt.encoding import encode
-from localcloud.iothub.mqtt.packets import Connack, Connect, Packet, Publish, Will
+from localcloud.iothub.mqtt.packets import Connack, Connect, Packet, Publish, Suback, Subscribe, Will
 from localcloud.pki import Pki, issue_device_certificate
 from tests.iothub.services import MQTT_PORT, Hub
 
@@ -83,6 +85,48 @@ async def sdk_client(
         yield client
     finally:
         await client.shutdown()
+
+
+def into(queue: asyncio.Queue[Any]) -> Callable[[Any], Coroutine[Any, Any, None]]:
+    """A handler for the SDK, which calls it from a thread and an event loop of its own."""
+    loop = asyncio.get_running_loop()
+
+    async def put(item: Any) -> None:
+        loop.call_soon_threadsafe(queue.put_nowait, item)
+
+    return put
+
+
+async def handle(client: IoTHubDeviceClient, name: str, handler: Any) -> None:
+    """Sets a handler of the SDK, whose setters block their caller until the hub has answered."""
+    await asyncio.to_thread(setattr, client, name, handler)
+
+
+def answering(client: IoTHubDeviceClient, status: int = 200) -> Any:
+    """A handler of direct methods that tells what it was called with."""
+
+    async def answer(request: MethodRequest) -> None:
+        payload = {"called": request.name, "with": request.payload}
+        await client.send_method_response(MethodResponse.create_from_method_request(request, status, payload))
+
+    return answer
+
+
+async def is_refused(hub: Hub, device_id: str, identity: Identity) -> bool:
+    """Whether the SDK is told that its credentials are no good, which it does not try again."""
+    async with sdk_client(hub, device_id, identity, connect=False) as client:
+        with pytest.raises(exceptions.CredentialError):
+            await client.connect()
+        return not client.connected
+
+
+def sas_client(hub: Hub, device_id: str, key: str, **options: Any) -> IoTHubDeviceClient:
+    """The device SDK with a symmetric key."""
+    return IoTHubDeviceClient.create_from_connection_string(
+        f"HostName={hub.address};DeviceId={device_id};SharedAccessKey={key}",
+        server_verification_cert=hub.pki.root.read_text(),
+        **{"connection_retry": False} | options,
+    )
 
 
 async def eventually(condition: Callable[[], bool], timeout_s: float = 15) -> None:
@@ -176,3 +220,9 @@ async def raw_client(hub: Hub, device_id: str, identity: Identity | None) -> Asy
         yield client
     finally:
         await client.close()
+
+
+async def subscribe_to_methods(client: RawClient) -> None:
+    assert await client.connect() == 0
+    client.send(Subscribe(1, ((METHODS_FILTER, 0),)))
+    assert await client.receive() == Suback(1, b"\x00")

@@ -5,7 +5,7 @@ import os
 import random
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -98,15 +98,27 @@ class Hub:
         self, method: str, path: str, body: Any = None, *, if_match: str | None = None, token: str | None = None
     ) -> tuple[int, Any]:
         """Status and decoded body of a request to the service API."""
-        headers = {"Authorization": token or self.token(f"{self.address}:{self.rest_port}")}
-        if if_match is not None:
-            headers["If-Match"] = if_match
+        status, _, answer = await self.exchange(
+            method, path, body, {} if if_match is None else {"If-Match": if_match}, token
+        )
+        return status, answer
+
+    async def exchange(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        more_headers: Mapping[str, str] | None = None,
+        token: str | None = None,
+    ) -> tuple[int, Mapping[str, str], Any]:
+        """The same with the headers of the answer."""
+        headers = {"Authorization": token or self.token(f"{self.address}:{self.rest_port}"), **(more_headers or {})}
         data = body if isinstance(body, bytes) or body is None else msgspec.json.encode(body)
         async with self._http.request(
             method, path, params={"api-version": "2021-04-12"}, data=data, headers=headers
         ) as response:
             text = await response.read()
-            return response.status, msgspec.json.decode(text) if text else None
+            return response.status, response.headers, msgspec.json.decode(text) if text else None
 
     def token(self, resource: str, policy: str = "iothubowner", key: str = SERVICE_KEY, lifetime_s: int = 60) -> str:
         return service_token(resource, policy, key, datetime.now(UTC) + timedelta(seconds=lifetime_s))
@@ -120,14 +132,23 @@ class Hub:
         return found
 
 
+def refusal(answer: tuple[int, Any]) -> tuple[int, str]:
+    """Status and error code of a refusal."""
+    return answer[0], answer[1]["Message"].removeprefix("ErrorCode:").partition(";")[0]
+
+
 @asynccontextmanager
-async def running_hub(directory: Path, event_hubs_connection: str, config: Path) -> AsyncIterator[Hub]:
-    address, log = own_address(), directory / "hub.log"
+async def running_hub(
+    directory: Path, event_hubs_connection: str, config: Path, *, address: str | None = None, data: Path | None = None
+) -> AsyncIterator[Hub]:
+    """A hub, at an address of its own unless it shall come back to one; what it keeps lies in `data`."""
+    address, log = address or own_address(), directory / "hub.log"
     pki = ensure_pki(directory / "pki", [address])
     service = await Service.start(
         "localcloud.iothub",
         *("--address", address, "--hostname", address, "--mqtt-port", str(MQTT_PORT), "--rest-port", "0"),
         *("--pki", str(pki.directory), "--event-hubs", event_hubs_connection, "--config", str(config)),
+        *(("--data", str(data)) if data else ()),
         log=log,
     )
     tls = ssl.create_default_context(cafile=pki.root)

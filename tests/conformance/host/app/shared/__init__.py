@@ -1,0 +1,1 @@
+"""A package of the app's own, called as one of this project's is."""
