@@ -41,8 +41,11 @@ class Talk:
         self._connection.connection_made(self.transport)
 
     def hear(self, data: bytes) -> None:
-        if not self.transport.ended:
-            self._connection.data_received(data)
+        while data and not self.transport.ended:
+            buffer = self._connection.get_buffer(-1)
+            part, data = data[: len(buffer)], data[len(buffer) :]
+            buffer[: len(part)] = part
+            self._connection.buffer_updated(len(part))
 
     async def answers(self) -> bytes:
         """All that was said so far."""
