@@ -1,12 +1,13 @@
 """The properties of a message as rules see and change them."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from localcloud.broker.amqp_types import Described, Encoded, Malformed
-from localcloud.broker.decoder import decode, skip
-from localcloud.broker.encoder import encode
-from localcloud.broker.message import APPLICATION_PROPERTIES, PARTITION_KEY, Message, RawMap, raw_map
+from localcloud.broker.decoder import decode, items, skip
+from localcloud.broker.encoder import NULL, described, encode, encode_list
+from localcloud.broker.message import APPLICATION_PROPERTIES, PARTITION_KEY, PROPERTIES, Message, RawMap, raw_map
 from localcloud.broker.performatives import text
 from localcloud.broker.sql_action import REMOVED, Changes
 from localcloud.broker.sql_expression import Properties
@@ -34,15 +35,29 @@ def properties_of(message: Message) -> Properties:
 
 
 def changed(message: Message, changes: Changes) -> Message:
-    """The message with other application properties, which are the same whatever the case of their names."""
-    replaced = {name.lower() for name in changes}
+    """The message with other properties; those of the application are the same whatever the case of their names."""
+    replaced = {name.lower() for name in changes.user}
     try:
         pairs = [pair for key, pair in _application_properties(message).pairs() if _key(key) not in replaced]
     except Malformed:
         pairs = []
-    pairs += [encode(name) + encode(value) for name, value in changes.items() if value is not REMOVED]
+    pairs += [encode(name) + encode(value) for name, value in changes.user.items() if value is not REMOVED]
     section = RawMap(b"".join(pairs), 2 * len(pairs)).section(APPLICATION_PROPERTIES)
-    return replace(message, application_properties=section)
+    message = replace(message, application_properties=section)
+    return _with_system_properties(message, changes.system) if changes.system else message
+
+
+def _with_system_properties(message: Message, changes: Mapping[str, str | None]) -> Message:
+    fields = items(message.properties, skip(message.properties, 1))
+    fields += [NULL] * (max(_INDEXES.values()) + 1 - len(fields))
+    for name, value in changes.items():
+        fields[_INDEXES[name]] = encode(value)
+    return replace(
+        message,
+        properties=described(PROPERTIES, encode_list(fields)),
+        message_id=changes.get("messageid", message.message_id),
+        session_id=changes.get("sessionid", message.session_id),
+    )
 
 
 def _system_properties(message: Message) -> dict[str, Any]:

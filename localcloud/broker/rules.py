@@ -53,7 +53,8 @@ class SqlAction:
         self._action = parse_action(sql)
 
     def changed(self, message: Message, properties: Properties, rule_name: str) -> Message:
-        return changed(message, {**self._action(properties), _RULE_NAME: rule_name})
+        changes = self._action(properties)
+        return changed(message, changes._replace(user={**changes.user, _RULE_NAME: rule_name}))
 
 
 @dataclass(frozen=True)

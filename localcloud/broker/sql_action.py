@@ -1,7 +1,7 @@
-"""SQL actions: what a rule changes in the application properties of the messages that it takes.
+"""SQL actions: what a rule changes in the properties of the messages that it takes.
 
-Source: "Subscription rule SQL action syntax" of Azure Service Bus. System properties can be read, not set, and SET
-gives a property the type of the new value whatever the old one was.
+Source: "Subscription rule SQL action syntax" of Azure Service Bus. SET gives an application property the type of the
+new value whatever the old one was; a system property takes texts only.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from localcloud.broker.sql_expression import Expression, Properties, PropertyName, parse_expression, parse_property
 from localcloud.broker.sql_tokens import Tokens
-from localcloud.broker.sql_values import Value
+from localcloud.broker.sql_values import EvaluationError, Value
 
 MAX_STATEMENTS: Final = 32  # the service's quota
 
@@ -20,8 +20,14 @@ class Removed:
 
 REMOVED: Final = Removed()
 
-# Changed properties by the name that the action gives them; names differ in more than case.
-Changes = Mapping[str, Value | Removed]
+
+class Changes(NamedTuple):
+    """Changed properties: of the application by the name that the action gives them, of the system in lower case."""
+
+    user: Mapping[str, Value | Removed]  # names differ in more than case
+    system: Mapping[str, str | None]  # None is removed
+
+
 Action = Callable[[Properties], Changes]
 
 
@@ -47,8 +53,8 @@ def _statement(tokens: Tokens) -> _Statement:
         raise tokens.error(f"SET or REMOVE is expected, not {verb},", verb)
     at = tokens.next
     target = parse_property(tokens)
-    if target.is_system:
-        raise tokens.error("only application properties can be changed, not this one", at)
+    if target.is_system and (target.key == "partitionkey" or (verb.value == "REMOVE" and target.key == "messageid")):
+        raise tokens.error(f"sys.{target.name} cannot be changed so", at)
     expression = None
     if verb.value == "SET":
         tokens.expect("symbol", "=")
@@ -60,14 +66,27 @@ def _statement(tokens: Tokens) -> _Statement:
 
 
 def _run(statements: list[_Statement], properties: Properties) -> Changes:
-    user = dict(properties.user)
+    user, system = dict(properties.user), dict(properties.system)
     changed: dict[str, tuple[str, Value | Removed]] = {}
+    changed_system: dict[str, str | None] = {}
     for target, expression in statements:
-        if expression is None:
-            user.pop(target.key, None)
-            changed[target.key] = (target.name, REMOVED)
+        # Each statement sees what those before it did.
+        value = REMOVED if expression is None else expression(Properties(system, user))
+        seen = system if target.is_system else user
+        if value is REMOVED:
+            seen.pop(target.key, None)
         else:
-            # Each statement sees what those before it did.
-            value = user[target.key] = expression(properties._replace(user=user))
+            seen[target.key] = value
+        if target.is_system:
+            changed_system[target.key] = _text_of(target, value)
+        else:
             changed[target.key] = (target.name, value)
-    return dict(changed.values())
+    return Changes(dict(changed.values()), changed_system)
+
+
+def _text_of(target: PropertyName, value: Value | Removed) -> str | None:
+    if isinstance(value, Removed):
+        return None
+    if not isinstance(value, str):
+        raise EvaluationError(f"sys.{target.name} takes a text only.")
+    return value

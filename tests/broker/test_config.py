@@ -175,8 +175,15 @@ def rules(declared: object) -> dict[str, Any]:
             r"SqlFilter\.SqlExpression: a property is expected, not the end, at character 4 of 'a ='",
         ),
         (
-            rules([{"Name": "r", "Properties": {"FilterType": "True", "Action": {"SqlExpression": "SET sys.To = 1"}}}]),
-            r"Action\.SqlExpression: only application properties can be changed",
+            rules(
+                [
+                    {
+                        "Name": "r",
+                        "Properties": {"FilterType": "True", "Action": {"SqlExpression": "SET sys.Size = 1"}},
+                    }
+                ]
+            ),
+            r"Action\.SqlExpression: there is no system property 'Size'",
         ),
         (
             rules([{"Name": "r", "Properties": {"FilterType": "Correlation", "CorrelationFilter": {}}}]),

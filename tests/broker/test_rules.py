@@ -12,6 +12,7 @@ from azure.servicebus.aio import ServiceBusClient
 from localcloud.broker.amqp_types import Described, ULong
 from localcloud.broker.message import parse_message
 from localcloud.broker.message_properties import changed, properties_of
+from localcloud.broker.sql_action import Changes
 from tests.broker.running import RunningBroker
 from tests.broker.wire import ask_for_body, wire_client
 from tests.conformance.servicebus.exchange import bodies, peek, send
@@ -22,7 +23,7 @@ def test_properties_that_make_no_sense_match_nothing() -> None:
     nameless = b"\x72\x00\x00\x00\x00\x40"  # a float and what it stands for
     message = parse_message(b"\x00\x53\x74\xc1\x07\x02" + nameless + b"\x00\x53\x77\x40")
     assert properties_of(message).user == {}
-    assert properties_of(changed(message, {"a": 1})).user == {"a": 1}
+    assert properties_of(changed(message, Changes({"a": 1}, {}))).user == {"a": 1}
 
 
 async def operate(

@@ -137,7 +137,16 @@ def test_what_is_outside_the_subset_is_refused_with_its_place(sql: str, reason: 
 def test_an_action_sets_and_removes_properties_one_after_the_other() -> None:
     """A later statement sees what an earlier one did; separators are optional."""
     action = parse_action("SET n = n + 1; SET twice = n * 2, REMOVE n SET gone = n SET [To] = sys.To;")
-    assert action(MESSAGE) == {"n": REMOVED, "twice": 16, "gone": None, "To": "Store5"}
+    assert action(MESSAGE) == ({"n": REMOVED, "twice": 16, "gone": None, "To": "Store5"}, {})
+
+
+def test_an_action_sets_and_removes_system_properties() -> None:
+    """With texts; a later statement sees them too. What identifies a message can be replaced, not removed."""
+    action = parse_action("SET sys.Label = 'to ' + sys.To REMOVE sys.To SET was = sys.To, SET [label] = sys.label")
+    assert action(MESSAGE) == ({"was": None, "label": "to Store5"}, {"label": "to Store5", "to": None})
+    for sql in ("SET sys.Label = n", "SET sys.Label = absent"):
+        with pytest.raises(EvaluationError, match=r"sys\.Label takes a text only"):
+            parse_action(sql)(MESSAGE)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +154,9 @@ def test_an_action_sets_and_removes_properties_one_after_the_other() -> None:
     [
         ("", "SET or REMOVE is expected, not the end, at character 1"),
         ("SET a 1", "'=' is expected, not 1, at character 7"),
-        ("SET sys.Label = 'x'", "only application properties can be changed, not this one at character 5"),
+        ("SET sys.PartitionKey = 'x'", "sys.PartitionKey cannot be changed so at character 5"),
+        ("REMOVE sys.MessageId", "sys.MessageId cannot be changed so at character 8"),
+        ("SET sys.Size = '1'", "there is no system property 'Size'"),
         ("REMOVE 1", "a property is expected"),
         ("SET a = 1;" * 33, "more than 32 statements"),
     ],
@@ -175,12 +186,12 @@ def test_the_longest_expressions_are_evaluated() -> None:
     """However many operators they have."""
     assert truth("1" + "+1" * 508 + "=509") is True
     assert truth("NOT " * 250 + "n = 7") is True
-    assert parse_action("SET a=" + "-" * 1000 + "1")(MESSAGE) == {"a": 1}
+    assert parse_action("SET a=" + "-" * 1000 + "1")(MESSAGE).user == {"a": 1}
 
 
 def test_texts_do_not_grow_for_ever() -> None:
     """What is longer than a property may be is an error."""
-    assert parse_action("SET a = 'x'" + "SET a = a + a;" * 15)(MESSAGE) == {"a": "x" * 2**15}
+    assert parse_action("SET a = 'x'" + "SET a = a + a;" * 15)(MESSAGE).user == {"a": "x" * 2**15}
     with pytest.raises(EvaluationError, match="more than 32768 characters"):
         parse_action("SET a = 'x'" + "SET a = a + a;" * 16)(MESSAGE)
 

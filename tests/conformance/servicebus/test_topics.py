@@ -12,6 +12,7 @@ from tests.conformance.servicebus.entities import (
     correlation_rule,
     entities,
     queue,
+    session,
     sql_rule,
     subscription,
     topic,
@@ -231,6 +232,27 @@ async def test_an_action_sets_and_removes_properties_of_its_copy(station: Statio
     assert (taxed[1].application_properties or {})[b"Amount"] == pytest.approx(201.0)
     plain = await peek(station.subscriptions["plain"].receiver)
     assert plain[0].application_properties == {b"amount": 99, b"Country": b"FI"}
+
+
+@documented(ACTIONS)
+@entities(
+    topic(
+        routed=subscription(
+            session("by action"),
+            rules=[sql_rule("1 = 1", "SET sys.To = 'Entity'; SET sys.SessionId = 'by ' + sys.Label; REMOVE sys.Label")],
+            RequiresSession=True,
+        ),
+        plain=subscription(),
+    )
+)
+async def test_an_action_sets_and_removes_system_properties_of_its_copy(station: Station) -> None:
+    """A session that it sets is that of the copy."""
+    await station.sender.send_messages(order("a", "action", kept="yes"))
+    copy = await receive_one(station.subscriptions["routed"][session("by action")])
+    assert (str(copy), copy.to, copy.session_id, copy.subject) == ("a", "Entity", "by action", None)
+    plain = await receive_one(station.subscriptions["plain"].receiver)
+    assert (plain.to, plain.session_id, plain.subject) == (None, None, "action")
+    assert (plain.message_id, (copy.application_properties or {})[b"kept"]) == (copy.message_id, b"yes")
 
 
 @documented("azure/service-bus-messaging/service-bus-dead-letter-queues#errors-while-processing-subscription-rules")
