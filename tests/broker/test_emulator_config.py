@@ -149,3 +149,18 @@ def test_what_is_no_json_is_named(tmp_path: Path) -> None:
     path.write_text("{", encoding="utf-8")
     with pytest.raises(Misconfigured, match=r"Config\.json is not valid JSON"):
         load(path)
+
+
+def test_comments_are_left_out(tmp_path: Path) -> None:
+    """As in the emulators' samples; what looks like one in a text is none, and places are those in the file."""
+    queue = {"Name": "q", "Properties": {"UserMetadata": "http://a /* b */ \\"}}
+    document = json.dumps(config_of(queues=[queue], topics=[]), indent=1)
+    commented = document.replace("{\n", "{ // here\n/* and\nthere */", 3)
+    path = tmp_path / "Config.json"
+    path.write_text(commented, encoding="utf-8")
+    assert load(path).queues == {"q": QueueSettings()}
+    before, after = commented.split('"Name": "q"')
+    path.write_text(f'{before}"Name"; "q"{after}', encoding="utf-8")
+    line = before.count("\n") + 1
+    with pytest.raises(Misconfigured, match=f"line {line} column"):
+        load(path)
