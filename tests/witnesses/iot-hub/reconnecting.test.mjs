@@ -64,7 +64,8 @@ const behaviours = () => {
         await delay(300);
         return patches.some(({ news }) => news > 0);
       });
-      const { result } = await methods.invokeDeviceMethod(deviceId, { methodName: "hello", connectTimeoutInSeconds: 10 });
+      const call = { methodName: "hello", connectTimeoutInSeconds: 10 };
+      const { result } = await methods.invokeDeviceMethod(deviceId, call);
       assert.equal(result.payload, "still here");
     },
   );
