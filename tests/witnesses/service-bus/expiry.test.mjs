@@ -113,4 +113,18 @@ feature("Expiry", () => {
       await eventually(async () => (await contents(client.createReceiver(queue))).length === 1);
     },
   );
+
+  behaviour(
+    "A deferred message that has expired goes to the dead-letter queue when it is asked for, where the queue wants that",
+    "azure/service-bus-messaging/message-deferral",
+    async () => {
+      const queue = "expiring-deferred";
+      const [receiver, message] = await receivedInTime(queue, "asked for too late");
+      await receiver.deferMessage(message);
+      await delay(2 * SHORT_MS + 200);
+      assert.deepEqual(await contents(deadLettersOf(queue)), []);
+      await assert.rejects(receiver.receiveDeferredMessages(message.sequenceNumber), { code: "MessageNotFound" });
+      assert.equal((await receiveOne(deadLettersOf(queue))).deadLetterReason, "TTLExpiredException");
+    },
+  );
 });
