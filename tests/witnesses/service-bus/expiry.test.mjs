@@ -115,7 +115,7 @@ feature("Expiry", () => {
   );
 
   behaviour(
-    "A deferred message that has expired goes to the dead-letter queue when it is asked for, where the queue wants that",
+    "A deferred message that has expired goes to the dead-letter queue when it is asked for, if the queue wants it",
     "azure/service-bus-messaging/message-deferral",
     async () => {
       const queue = "expiring-deferred";

@@ -176,7 +176,8 @@ feature("Sending", () => {
     "A queue that is disabled for senders takes nothing: MessagingEntityDisabled",
     "azure/service-bus-messaging/entity-suspend",
     async () => {
-      await assert.rejects(client.createSender("no-entry").sendMessages({ body: "" }), { code: "MessagingEntityDisabled" });
+      const sending = client.createSender("no-entry").sendMessages({ body: "" });
+      await assert.rejects(sending, { code: "MessagingEntityDisabled" });
       assert.deepEqual(await contents(client.createReceiver("no-entry")), []);
     },
   );
