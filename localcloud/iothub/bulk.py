@@ -69,7 +69,8 @@ def carry_out(hub: Hub, operations: list[Operation]) -> Document:
 
 
 def _carry_out(hub: Hub, operation: Operation) -> None:
-    device_id, mode = operation.id, operation.import_mode
+    device_id = operation.id
+    mode = operation.import_mode[:1].lower() + operation.import_mode[1:]  # the Node SDK begins it with a capital
     match mode:
         case "create":
             hub.put_device(device_id, operation.identity, None)
