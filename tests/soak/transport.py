@@ -41,8 +41,12 @@ class Talk:
         self._connection.connection_made(self.transport)
 
     def hear(self, data: bytes) -> None:
-        if not self.transport.ended:
-            self._connection.data_received(data)
+        while data and not self.transport.ended:
+            buffer = self._connection.get_buffer(len(data))
+            count = min(len(buffer), len(data))
+            buffer[:count] = data[:count]
+            self._connection.buffer_updated(count)
+            data = data[count:]
 
     async def answers(self) -> bytes:
         """All that was said so far."""
