@@ -26,7 +26,7 @@ STALLED_S = 120.0  # without a completion: something hangs
 MAX_GROWTH_BYTES = 16 * MIB  # between the first and the last part of the run, both at the same depth
 CONFIG = f"""
 [servicebus.queues.{QUEUE}]
-LockDuration = "PT30S"
+LockDuration = "PT15S"
 MaxDeliveryCount = 2000
 """
 
