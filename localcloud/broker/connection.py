@@ -108,11 +108,6 @@ class Connection(asyncio.BufferedProtocol):
         self._handshake = loop.call_later(self._handshake_timeout_s, self._give_up_handshake)
         self._connections.add(self)
 
-    def eof_received(self) -> bool:
-        """A peer that has nothing more to say may still listen to what it has asked for."""
-        self._end(peer_ended=True)
-        return True  # the transport stays open until that is sent
-
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self._connections.discard(self)
@@ -171,10 +166,10 @@ class Connection(asyncio.BufferedProtocol):
             self._writer.write(protocol_header(SASL_PROTOCOL))
         self._end()
 
-    def _end(self, *, peer_ended: bool = False) -> None:
+    def _end(self) -> None:
         self._closed = True
         self._handshake.cancel()
-        self._writer.close(peer_ended=peer_ended)
+        self._writer.close()
         for session in self._sessions.values():
             session.close()
         self._sessions.clear()

@@ -100,27 +100,22 @@ class FrameWriter:
             due_s = self._loop.time() + interval_s
         self._keep_alive = self._loop.call_at(due_s, self.keep_alive, interval_s)
 
-    def close(self, *, peer_ended: bool = False) -> None:
-        """Sends what is left, and closes the transport when the peer has heard it.
-
-        `peer_ended`: it has closed its side already.
-        """
+    def close(self) -> None:
+        """Sends what is left, and closes the transport when the peer has heard it."""
         if self._closed:
             return
         self.flush()
         self._closed = True
         if self._keep_alive is not None:
             self._keep_alive.cancel()
-        self._journal.when_durable(lambda: self._hang_up(peer_ended=peer_ended))
+        self._journal.when_durable(self._hang_up)
 
-    def _hang_up(self, *, peer_ended: bool) -> None:
+    def _hang_up(self) -> None:
         if self._transport.is_closing():
             return
-        unsent = self._transport.get_write_buffer_size()
-        if unsent or peer_ended:
-            self._transport.close()  # when all is sent
-            if unsent:  # but not to a peer that never reads
-                self._loop.call_later(_FAREWELL_S, self._transport.abort)
+        if self._transport.get_write_buffer_size():  # what is left is sent first, but not to a peer that never reads
+            self._transport.close()
+            self._loop.call_later(_FAREWELL_S, self._transport.abort)
             return
         # To close at once, with something unread, would be a reset: it could overtake what was just sent.
         try:
