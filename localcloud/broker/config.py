@@ -25,6 +25,7 @@ from localcloud.errors import Misconfigured
 
 # Longer than any run of the broker: such a message does not expire.
 _ENDLESS_S = 10 * 365 * 86400.0
+_ON_FILTER_ERRORS = "DeadLetteringOnFilterEvaluationExceptions"
 _RETENTION_HOURS, _MAX_RETENTION_HOURS = 24, 2160
 
 
@@ -36,6 +37,7 @@ class QueueSettings:
     max_delivery_count: int = 10
     default_time_to_live_s: float | None = None
     dead_letter_on_expiration: bool = False
+    dead_letter_on_filter_errors: bool = False  # of a subscription
     requires_session: bool = False
     duplicate_window_s: float | None = None
     forward_to: str | None = None  # a queue or topic
@@ -230,11 +232,16 @@ def _topic(value: Any, where: str, defaults: QueueSettings) -> TopicSettings:
 
 def _subscription(value: Any, where: str, defaults: QueueSettings) -> QueueSettings:
     table = as_table(value, where)
-    settings = _queue({key: value for key, value in table.items() if key != "Rules"}, where, defaults)
+    beside = ("Rules", _ON_FILTER_ERRORS)
+    settings = _queue({key: value for key, value in table.items() if key not in beside}, where, defaults)
     if settings.duplicate_window_s is not None:
         raise Misconfigured(f"{where}: RequiresDuplicateDetection is a property of the topic")
     lives_s = [life_s for life_s in (settings.default_time_to_live_s, defaults.default_time_to_live_s) if life_s]
-    return replace(settings, default_time_to_live_s=min(lives_s, default=None))  # the topic's is the most
+    return replace(
+        settings,
+        default_time_to_live_s=min(lives_s, default=None),  # the topic's is the most
+        dead_letter_on_filter_errors=flag(table, _ON_FILTER_ERRORS, where, default=False),
+    )
 
 
 def _event_hub(value: Any, where: str) -> EventHubSettings:

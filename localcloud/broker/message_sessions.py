@@ -66,7 +66,7 @@ class SessionQueue(Queue):
     def enqueue(self, content: Message, delivery_count: int = 0) -> int:
         """A message without a session can only come from a topic: nobody could ever receive it."""
         if content.session_id is None:
-            self._bury(content.dead_lettered(NO_SESSION))
+            self.bury(content, NO_SESSION)
             return 0
         return super().enqueue(content, delivery_count)
 

@@ -134,7 +134,7 @@ class Queue:
             content = content.annotated(ENQUEUE_SEQUENCE_NUMBER, self._last_sequence_number)
         reasons = forward(content, target)
         if reasons is not None:
-            self._bury(content.dead_lettered(reasons))
+            self.bury(content, reasons)
         return self._last_sequence_number
 
     def _come_due(self, message: StoredMessage) -> None:
@@ -329,9 +329,11 @@ class Queue:
 
     def _dead_letter(self, message: StoredMessage, reasons: Mapping[str, Any]) -> None:
         self._remove(message)
-        self._bury(message.content.dead_lettered(reasons), message.delivery_count)
+        self.bury(message.content, reasons, message.delivery_count)
 
-    def _bury(self, dead: Message, delivery_count: int = 0) -> None:
+    def bury(self, content: Message, reasons: Mapping[str, Any], delivery_count: int = 0) -> None:
+        """Puts a message that is not in the queue to its dead letters."""
+        dead = content.dead_lettered(reasons)
         target = self.forward_dead_letters_to
         if target is None or forward(dead.annotated(DEAD_LETTER_SOURCE, self.name), target) is not None:
             # A message that is dead-lettered again stays where it is, at the end.

@@ -7,21 +7,22 @@ each rule with an action that matches. Source: "Topic filters and actions" of Az
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from localcloud.broker.errors import ENTITY_ALREADY_EXISTS, NOT_FOUND, AmqpError
 from localcloud.broker.message import Message
 from localcloud.broker.message_properties import changed, properties_of
 from localcloud.broker.sql_action import parse_action
 from localcloud.broker.sql_expression import Properties, parse_condition
-from localcloud.broker.sql_values import Value, compare
+from localcloud.broker.sql_values import EvaluationError, Value, equal
 
 DEFAULT_RULE_NAME: Final = "$Default"
 _RULE_NAME: Final = "RuleName"  # a copy that an action changed says so
 
 
 class Filter(Protocol):
-    def matches(self, properties: Properties) -> bool: ...
+    def matches(self, properties: Properties) -> bool:
+        """Raises EvaluationError."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class CorrelationFilter:
 
 
 def _all_equal(wanted: Mapping[str, Value], found: Mapping[str, Value]) -> bool:
-    return all(compare("=", found.get(key), value) is True for key, value in wanted.items())
+    return all(equal(found.get(key), value) is True for key, value in wanted.items())
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,13 @@ class Rule:
 
 
 DEFAULT_RULE: Final = Rule(DEFAULT_RULE_NAME, ConstantFilter(result=True))
+
+
+class Selection(NamedTuple):
+    """What a subscription gets of a message, and an error of a rule that could not be evaluated on it."""
+
+    copies: list[Message]
+    error: EvaluationError | None = None
 
 
 class Rules:
@@ -110,13 +118,22 @@ class Rules:
         if rule is not None:
             self._rules[name.lower()] = rule
 
-    def copies(self, message: Message) -> list[Message]:
+    def apply(self, message: Message) -> Selection:
         """What the subscription gets of a message."""
         if all(rule is DEFAULT_RULE for rule in self):
-            return [message] * len(self._rules)
+            return Selection([message] * len(self._rules))
         properties = properties_of(message)
-        matching = [rule for rule in self if rule.filter.matches(properties)]
-        plain = [message] if any(rule.action is None for rule in matching) else []
-        return plain + [
-            rule.action.changed(message, properties, rule.name) for rule in matching if rule.action is not None
-        ]
+        changed_copies: list[Message] = []
+        plain = False
+        error: EvaluationError | None = None
+        for rule in self:
+            try:
+                if not rule.filter.matches(properties):
+                    continue
+                if rule.action is None:
+                    plain = True
+                else:
+                    changed_copies.append(rule.action.changed(message, properties, rule.name))
+            except EvaluationError as failed:
+                error = failed
+        return Selection([message] * plain + changed_copies, error)

@@ -18,6 +18,7 @@ from localcloud.broker.sql_values import (
     any_of,
     calculate,
     compare,
+    equal,
     like,
     minus,
     negate,
@@ -193,7 +194,7 @@ class _Parser:
 
         def is_in(message: Properties) -> Truth:
             value = left.evaluate(message)
-            return any_of(compare("=", value, item.evaluate(message)) for item in items)
+            return any_of(equal(value, item.evaluate(message)) for item in items)
 
         return is_in
 

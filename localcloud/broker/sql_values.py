@@ -1,7 +1,7 @@
 """What operators of the SQL of rules make of values.
 
 `None` is the unknown value. What the service leaves to C# and C# refuses (a text compared with a number, a division of
-integers by zero, an integer beyond 64 bits) is unknown here too: such a message does not match.
+integers by zero, an integer beyond 64 bits) is an error of the evaluation: such a message does not match.
 """
 
 import math
@@ -25,6 +25,7 @@ _ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">=": operator.ge,
 }
 COMPARISONS: Final = tuple(_ORDERS)
+_KIND_NAMES: Final[dict[type, str]] = {bool: "truth", float: "number", str: "text"}
 
 
 def negate(value: Truth) -> Truth:
@@ -46,38 +47,64 @@ def all_of(values: Iterable[Truth]) -> Truth:
     return negate(any_of(map(negate, values)))
 
 
+class EvaluationError(Exception):
+    """An operator that is not defined for its operands."""
+
+
+def equal(left: Value, right: Value) -> Truth:
+    """Whether they are the same; values of different kinds are not compared at all."""
+    return None if left is None or _kind(left) is not _kind(right) else bool(left == right)
+
+
 def compare(symbol: str, left: Value, right: Value) -> Truth:
-    """Numbers with numbers, texts with texts by code points, and what has no order for equality only."""
-    kind = _kind(left)
-    if left is None or kind is not _kind(right) or (kind not in (float, str) and symbol not in ("=", "<>", "!=")):
+    """Numbers with numbers, texts with texts by code points, and what has no order for equality only.
+
+    Raises EvaluationError.
+    """
+    if left is None or right is None:
         return None
+    kind = _kind(left)
+    if kind is not _kind(right) or (kind not in (float, str) and symbol not in ("=", "<>", "!=")):
+        raise _undefined(symbol, left, right)
     return _ORDERS[symbol](left, right)
 
 
 def calculate(symbol: str, left: Value, right: Value) -> Value:
-    """As C# does: integers stay integers, division rounds towards zero, `+` joins texts."""
+    """As C# does: integers stay integers, division rounds towards zero, `+` joins texts. Raises EvaluationError."""
+    if left is None or right is None:
+        return None
     kind = _kind(left)
-    if kind is not _kind(right):
-        return None
+    if kind is not _kind(right) or (kind is not float and (kind is not str or symbol != "+")):
+        raise _undefined(symbol, left, right)
     if kind is str:
-        return left + right if symbol == "+" and len(left) + len(right) <= _MAX_CHARACTERS else None
-    if kind is not float:
-        return None
+        if len(left) + len(right) > _MAX_CHARACTERS:
+            raise EvaluationError(f"A text of more than {_MAX_CHARACTERS} characters.")
+        return left + right
     if isinstance(left, int) and isinstance(right, int):
         return _calculate_integers(symbol, int(left), int(right))
     return _calculate_floats(symbol, float(left), float(right))
 
 
 def minus(value: Value) -> Value:
+    """Raises EvaluationError."""
     return calculate("-", 0, value) if isinstance(value, int) else calculate("*", -1.0, value)
 
 
 def like(value: Value, pattern: Value, escape: str | None) -> Truth:
-    """Whether a text has the form of a pattern, in which `%` is any run of characters and `_` any single one."""
-    if not isinstance(value, str) or not isinstance(pattern, str):
+    """Whether a text has the form of a pattern, in which `%` is any run of characters and `_` any single one.
+
+    Raises EvaluationError.
+    """
+    if value is None or pattern is None:
         return None
-    parts = _pattern_parts(pattern, escape)
-    return None if parts is None else _matches(value, parts)
+    if not isinstance(value, str) or not isinstance(pattern, str):
+        raise _undefined("LIKE", value, pattern)
+    return _matches(value, _pattern_parts(pattern, escape))
+
+
+def _undefined(symbol: str, left: Value, right: Value) -> EvaluationError:
+    names = [_KIND_NAMES.get(_kind(value), "value without order") for value in (left, right)]
+    return EvaluationError(f"Operator '{symbol}' cannot be applied to a {names[0]} and a {names[1]}.")
 
 
 def _kind(value: Value) -> type:
@@ -88,9 +115,9 @@ def _kind(value: Value) -> type:
     return str if isinstance(value, str) else type(value)
 
 
-def _calculate_integers(symbol: str, left: int, right: int) -> int | None:
+def _calculate_integers(symbol: str, left: int, right: int) -> int:
     if symbol in "/%" and right == 0:
-        return None
+        raise EvaluationError("A division by zero.")
     match symbol:
         case "+":
             result = left + right
@@ -101,7 +128,9 @@ def _calculate_integers(symbol: str, left: int, right: int) -> int | None:
         case _:
             quotient = abs(left) // abs(right) * (1 if (left < 0) is (right < 0) else -1)
             result = quotient if symbol == "/" else left - quotient * right
-    return result if result in _INT64 else None
+    if result not in _INT64:
+        raise EvaluationError("A number of more than 64 bits.")
+    return result
 
 
 def _calculate_floats(symbol: str, left: float, right: float) -> float:
@@ -124,15 +153,15 @@ def _calculate_floats(symbol: str, left: float, right: float) -> float:
 _ANY_RUN, _ANY_ONE = object(), object()
 
 
-def _pattern_parts(pattern: str, escape: str | None) -> list[object] | None:
-    """Characters and wildcards; None if the pattern ends with the escape character."""
+def _pattern_parts(pattern: str, escape: str | None) -> list[object]:
+    """Characters and wildcards. Raises EvaluationError."""
     parts: list[object] = []
     characters = iter(pattern)
     for character in characters:
         if character == escape:
             escaped = next(characters, None)
             if escaped is None:
-                return None
+                raise EvaluationError("A pattern ends with its escape character.")
             parts.append(escaped)
         else:
             parts.append({"%": _ANY_RUN, "_": _ANY_ONE}.get(character, character))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from localcloud.broker.config import TopicSettings
 from localcloud.broker.duplicates import DuplicateHistory
@@ -10,8 +11,11 @@ from localcloud.broker.locks import now_ms
 from localcloud.broker.message import Message
 from localcloud.broker.queue import Queue
 from localcloud.broker.records import Records
+from localcloud.broker.rules import Selection
 from localcloud.broker.schedule import Schedule
 from localcloud.broker.stored import State, StoredMessage
+
+_FILTER_ERROR: Final = {"DeadLetterReason": "FilterException"}
 
 
 class Topic:
@@ -89,6 +93,8 @@ class Topic:
 
     def _fan_out(self, message: Message) -> None:
         for subscription in self.subscriptions.values():
-            copies = [message] if subscription.rules is None else subscription.rules.copies(message)
-            for copy in copies:
+            selection = Selection([message]) if subscription.rules is None else subscription.rules.apply(message)
+            for copy in selection.copies:
                 subscription.enqueue(copy)
+            if selection.error is not None and subscription.settings.dead_letter_on_filter_errors:
+                subscription.bury(message, {**_FILTER_ERROR, "DeadLetterErrorDescription": str(selection.error)})

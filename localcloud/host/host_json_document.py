@@ -1,6 +1,5 @@
 """host.json as .NET's configuration sees it: leaves by path, names in any case, values that may be text."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.errors import Misconfigured
+from localcloud.host.relaxed_json import loads
 
 _TIME_SPAN = re.compile(r"(-)?(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?")
 _MIGRATION = "See https://aka.ms/functions-hostjson for steps to migrate the configuration file."
@@ -114,7 +114,7 @@ def read_document(app_root: Path) -> dict[str, Any]:
     """The host.json of `app_root`. Raises `Misconfigured` if there is none or it is no JSON object."""
     path = app_root / "host.json"
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
+        content = loads(path.read_text("utf-8-sig"))
     except FileNotFoundError as error:
         raise Misconfigured(
             f'there is no host.json in {app_root}, which makes a folder a function app; {{"version": "2.0"}} will do'

@@ -1,12 +1,12 @@
 """local.settings.json, as Azure Functions Core Tools read it ("Code and test Azure Functions locally")."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from localcloud.errors import Misconfigured
+from localcloud.host.relaxed_json import loads
 
 FILE_NAME = "local.settings.json"
 _ANY = "*"
@@ -41,7 +41,7 @@ def read_local_settings(path: Path) -> LocalSettings:
     Raises `Misconfigured` if it is absent, is not JSON, was encrypted by Core Tools or names what makes no sense.
     """
     try:
-        document = json.loads(path.read_text("utf-8-sig"))
+        document = loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise Misconfigured(f"cannot read the settings file {path}: {error.strerror}") from error
     except ValueError as error:
@@ -73,6 +73,8 @@ def _object(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _value(name: str, value: Any) -> str:
+    if not name or "=" in name:
+        raise Misconfigured(f"has a value with the name {name!r}, which no setting can have")
     if isinstance(value, dict | list):
         raise Misconfigured(f"has the value {name}, which must be a string and not an object or an array")
     if isinstance(value, bool):

@@ -9,7 +9,7 @@ from localcloud.host.app import IndexedFunction
 from localcloud.host.host_json import ServiceBusOptions
 from localcloud.host.invoker import Invoker
 from localcloud.host.logs import current_function, logger
-from localcloud.host.service_bus_entity import Entity
+from localcloud.host.service_bus_entity import GATHERING_S, Entity, received_together
 from localcloud.host.settings import AppSettings
 
 _RECONNECT_DELAY_S = 1.0
@@ -107,12 +107,12 @@ class ServiceBusListener:
     async def _batch(self, receiver: ServiceBusReceiver) -> list[ServiceBusReceivedMessage]:
         """At least `minMessageBatchSize` messages, or what has come when `maxBatchWaitTime` is over."""
         options = self._options
-        messages = await receiver.receive_messages(options.max_message_batch_size, _BATCH_WAIT_S)
+        messages = await received_together(receiver, options.max_message_batch_size, _BATCH_WAIT_S)
         loop = asyncio.get_running_loop()
         end = loop.time() + options.max_batch_wait_time.total_seconds()
         while messages and len(messages) < options.min_message_batch_size and (left_s := end - loop.time()) > 0:
             room = options.max_message_batch_size - len(messages)
-            messages += await receiver.receive_messages(room, left_s)
+            messages += await receiver.receive_messages(room, min(left_s, GATHERING_S))
         return messages
 
     def _run(self, receiver: ServiceBusReceiver, messages: list[ServiceBusReceivedMessage]) -> asyncio.Task[None]:

@@ -22,6 +22,8 @@ from localcloud.host.settings import AppSettings
 # The SDK reads a connection in turns of this length. A settlement that waits for its answer takes turns with the
 # receiver, so with the default of 0.2 s a message can lie unseen that long.
 _READ_TURN_S = 0.02
+GATHERING_S = 0.2
+"""For how long messages are waited for that come with a first one, as in the SDK."""
 _DEFAULT_CONNECTION = "ServiceBus"
 
 
@@ -77,6 +79,17 @@ class Entity:
         if self.function.trigger.is_batch:
             return message_batch(received, binary=binary)
         return single_message(received[0], binary=binary)
+
+
+async def received_together(receiver: ServiceBusReceiver, most: int, wait_s: float) -> list[ServiceBusReceivedMessage]:
+    """A first message, waited for, and those that come with it.
+
+    Not by one call: the SDK waits for the whole time although it has messages that it fetched ahead.
+    """
+    messages = await receiver.receive_messages(1, wait_s)
+    if messages and most > 1:
+        messages += await receiver.receive_messages(most - 1, GATHERING_S)
+    return messages
 
 
 def _message(message: ServiceBusReceivedMessage) -> Message:

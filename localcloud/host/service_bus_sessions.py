@@ -11,7 +11,7 @@ from localcloud.host.app import IndexedFunction
 from localcloud.host.host_json import ServiceBusOptions
 from localcloud.host.invoker import Invoker
 from localcloud.host.logs import current_function, logger
-from localcloud.host.service_bus_entity import Entity
+from localcloud.host.service_bus_entity import Entity, received_together
 from localcloud.host.settings import AppSettings
 
 _RECONNECT_DELAY_S = 1.0
@@ -75,7 +75,7 @@ class SessionListener:
         if not self._is_batch:  # locks of batches are not renewed, there as here
             self._renewer.register(receiver, receiver.session)
         while not self._stopping.is_set():
-            messages = await receiver.receive_messages(self._most_messages, self._idle_s)
+            messages = await received_together(receiver, self._most_messages, self._idle_s)
             if not messages:
                 return
             task = asyncio.create_task(self._entity.process(receiver, messages))

@@ -64,7 +64,7 @@ class Dispatcher:
 
     def resume(self) -> None:
         """Delivers what an earlier hub could not."""
-        for number, notification in self._records.owed():
+        for number, notification in self._records.owed().items():
             self._send(number, notification)
 
     def _send(self, number: int, notification: Notification) -> None:

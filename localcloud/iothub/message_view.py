@@ -16,7 +16,7 @@ from localcloud.iothub.events import Event
 from localcloud.iothub.query import Dialect, parse_condition
 from localcloud.iothub.query_functions import FUNCTIONS
 from localcloud.iothub.query_tokens import QueryError
-from localcloud.iothub.query_values import UNDEFINED, Kind, Value, member
+from localcloud.iothub.query_values import UNDEFINED, Kind, Value, member, parse_path
 from localcloud.iothub.twin import Twin
 
 Condition = Callable[["MessageView"], bool | None]
@@ -39,7 +39,6 @@ _STAMPED: Final = {
     "iothub-connection-auth-method": "connectionauthmethod",
     "iothub-enqueuedtime": "enqueuedtime",
 }
-_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _ROOT: Final = re.compile(r"[^.\[]+")
 _SECTIONS: Final = {"desired", "reported"}
 
@@ -122,14 +121,6 @@ def _reference(name: str) -> tuple[Kind, Callable[[MessageView], Value]]:
 
 
 _DIALECT: Final = Dialect(_reference, FUNCTIONS)
-
-
-def parse_path(text: str) -> list[str | int]:
-    """Names and indexes of `.a[0].b`. Raises `ValueError`."""
-    steps = list(_STEP.finditer(text))
-    if sum(len(step[0]) for step in steps) != len(text):
-        raise ValueError(f"{text!r} is no path of names and indexes;")
-    return [step[1] or int(step[2]) for step in steps]
 
 
 def _text(stamp: str | datetime) -> str:

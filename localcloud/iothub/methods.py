@@ -48,7 +48,7 @@ def parse_method_request(data: bytes) -> MethodRequest:
     """Raises `Rejected` for a call that the service would not take."""
     try:
         request = msgspec.json.decode(data, type=MethodRequest)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Rejected("bad-method-call", str(error)) from error
     if not 1 <= len(request.method_name) <= 100:
         raise Rejected("bad-method-call", "a method's name has 1 to 100 characters")

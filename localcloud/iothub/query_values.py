@@ -6,6 +6,7 @@ Source: "IoT Hub query language" (expressions and conditions).
 
 import math
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, Final
@@ -41,6 +42,7 @@ _ORDERS: Final[dict[str, Callable[[Any, Any], bool]]] = {
 }
 COMPARISONS: Final = tuple(_ORDERS)
 _EQUALITIES: Final = ("=", "!=", "<>")
+_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 _CALCULATIONS: Final[dict[str, Callable[[float, float], float]]] = {
     "+": operator.add,
     "-": operator.sub,
@@ -100,6 +102,14 @@ def all_of(values: Iterable[Value]) -> Value:
 
 def is_in(value: Value, items: Iterable[Value]) -> Value:
     return any_of(compare("=", value, item) for item in items)
+
+
+def parse_path(text: str) -> list[str | int]:
+    """Names and indexes of `.a[0].b`. Raises `ValueError`."""
+    steps = list(_STEP.finditer(text))
+    if sum(len(step[0]) for step in steps) != len(text):
+        raise ValueError(f"{text!r} is no path of names and indexes;")
+    return [step[1] or int(step[2]) for step in steps]
 
 
 def member(document: Value, path: Iterable[str | int]) -> Value:

@@ -45,9 +45,10 @@ class Records:
         devices = [msgspec.json.decode(document, type=Device) for (document,) in rows]
         yield from sorted(devices, key=lambda device: device.generation_id)
 
-    def owed(self) -> Iterator[tuple[int, Notification]]:
-        """The notifications that may not have reached their Event Hubs."""
-        yield from self._owed.items()
+    def owed(self) -> dict[int, Notification]:
+        """The notifications of an earlier hub that may not have reached their Event Hubs; asked for once."""
+        owed, self._owed = self._owed, {}
+        return owed
 
     def keep(self, device: Device) -> None:
         """Writes the device down as it is when the group is written, once however often it changed until then."""

@@ -193,7 +193,7 @@ def parse_document(data: bytes) -> Document:
     """A JSON object. Raises `Rejected` for anything else; NaN, broken text and bottomless nesting are no JSON here."""
     try:
         document = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Rejected("bad-json", f"this is no JSON: {error}") from error
     if not isinstance(document, dict):
         raise Rejected("bad-json", "this is JSON but no object")

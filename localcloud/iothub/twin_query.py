@@ -13,11 +13,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from localcloud.errors import Rejected
-from localcloud.iothub.message_view import parse_path
 from localcloud.iothub.query import Dialect, condition_of
 from localcloud.iothub.query_functions import FUNCTIONS
 from localcloud.iothub.query_tokens import QueryError, Tokens
-from localcloud.iothub.query_values import UNDEFINED, Kind, Value, member
+from localcloud.iothub.query_values import UNDEFINED, Kind, Value, member, parse_path
 from localcloud.iothub.twin import Document
 
 Twins = Iterable[Document]  # as the service API shows them
@@ -96,12 +95,14 @@ def _parse(text: str) -> TwinQuery:
     columns, counts_as = _columns(tokens)
     if not tokens.take_word("FROM") or not tokens.take_word("DEVICES"):
         raise tokens.error("only FROM devices is supported, not what stands")
-    condition: Callable[[Document], bool | None] = lambda _: True  # noqa: E731 - the default of what follows
-    if tokens.take_word("WHERE"):
-        condition = condition_of(tokens, _DIALECT)
+    condition = condition_of(tokens, _DIALECT) if tokens.take_word("WHERE") else _always
     if tokens.next.kind != "end":
         raise tokens.error(f"{tokens.next} is not supported")
     return TwinQuery(text, top, columns, counts_as, condition)
+
+
+def _always(_: Document) -> bool:
+    return True
 
 
 def _number(tokens: Tokens) -> int:

@@ -25,18 +25,8 @@ Name = "large"
 Properties = { FilterType = "Sql", SqlFilter = { SqlExpression = "amount >= 100" } }
 [servicebus.topics.ruled]
 Subscriptions = ["managed"]
-[eventhubs.readable]
-PartitionCount = 2
-ConsumerGroups = ["second"]
-[eventhubs.keyed]
-PartitionCount = 4
-[eventhubs.even]
-PartitionCount = 2
-[eventhubs.contested]
-PartitionCount = 2
 [eventhubs.fuzzed-hub]
 PartitionCount = 2
-[eventhubs.sync-hub]
 [eventhubs.wire-hub]
 PartitionCount = 1
 """

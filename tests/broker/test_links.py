@@ -14,6 +14,7 @@ from tests.broker.running import RunningBroker
 from tests.broker.wire import (
     Received,
     attach_consumer_body,
+    attach_producer_body,
     data_message,
     disposition_body,
     drain_queue,
@@ -133,6 +134,16 @@ async def test_a_refused_link_is_attached_without_terminus_and_detached(broker: 
         assert attached.fields[5] is None
         assert (await client.detached()).condition == "amqp:not-found"
         await client.produce(1, HUB)
+
+
+async def test_an_address_with_a_publisher_is_refused_with_the_way_out(broker: RunningBroker) -> None:
+    """Publisher policies are not emulated; silently dropping the name would let publishers speak for each other."""
+    async with wire_client(broker.port) as client:
+        await client.begin()
+        client.send(attach_producer_body(0, f"{HUB}/publishers/car-1"))
+        refusal = await client.detached()
+        assert refusal.condition == "amqp:not-implemented"
+        assert "send with a partition key" in str(refusal.fields)
 
 
 async def test_a_partition_has_one_epoch_and_five_readers_without(broker: RunningBroker) -> None:

@@ -48,6 +48,23 @@ def test_the_app_root_comes_behind_installed_packages_as_in_the_worker_and_befor
     assert sys.path[-1] == str(ROOT)
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("function_app.py", "there is no function_app.py in"), ("../app.py", "InvalidFileNameError: .*Invalid file name")],
+)
+def test_a_script_that_is_not_there_or_not_one_is_named(tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(Misconfigured, match=reason):
+        load_app(tmp_path, name)
+
+
+def test_the_script_may_have_another_name(tmp_path: Path) -> None:
+    (tmp_path / "main-app.py").write_text(HEAD)
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    storage = Layout(tmp_path).storage_connection
+    host = Host(tmp_path, AppSettings({"AzureWebJobsStorage": storage, "PYTHON_SCRIPT_FILE_NAME": "main-app.py"}))
+    assert host.functions == []
+
+
 def _host(tmp_path: Path, function: str, **settings: str) -> Host:
     (tmp_path / "function_app.py").write_text(HEAD + function)
     (tmp_path / "host.json").write_text('{"version": "2.0"}')

@@ -34,6 +34,7 @@ def test_the_environment_wins_over_the_settings_file(tmp_path: Path) -> None:
         ("[]", "is not a JSON object"),
         ('{"Values": []}', 'holds no object named "Values"'),
         ('{"Values": {"A": {}}}', "has the value A, which must be a string"),
+        ('{"Values": {"A=B": "c"}}', "the name 'A=B', which no setting can have"),
         ('{"IsEncrypted": true}', "run `func settings decrypt` first"),
         ('{"Host": {"LocalHttpPort": 70000}}', "LocalHttpPort 70000, which is no port"),
         ('{"Host": {"CORS": "*", "CORSCredentials": true}}', "list the origins"),

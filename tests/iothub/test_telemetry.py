@@ -1,7 +1,9 @@
 """The way of a telemetry message from the device SDK to the Event Hub, read back by its SDK."""
 
 import asyncio
+import random
 from pathlib import Path
+from urllib.parse import quote
 from zlib import crc32
 
 from localcloud.iothub.events import Event, MessageSource
@@ -29,6 +31,40 @@ async def test_odd_characters_survive_in_names_and_values(
     assert [event.system[name] for name in ("message-id", "correlation-id")] == [ODD] * 2
     assert "content-type" not in event.system, "AMQP has ASCII only there"
     assert "content-encoding" not in event.system
+
+
+async def test_no_property_that_a_device_can_write_stops_a_partition(
+    hub: Hub, directory: Path, events: EventLog, device_id: str
+) -> None:
+    """What AMQP cannot carry would be sent again for ever, and all devices behind it would wait."""
+    chance = random.Random(7)
+    keys = [
+        "$.mid",
+        "$.cid",
+        "$.uid",
+        "$.ct",
+        "$.ce",
+        "$.exp",
+        "$.on",
+        "$.sub",
+        "$.ifid",
+        "",
+        "a",
+        "\0",
+        ODD,
+        "x" * 300,
+    ]
+    values = ["", "\0\x7f\x85", ODD, "x" * 300, "%", "2030-01-02", "9999-12-31T23:59:59", "0001-01-01", "-1", "1e9"]
+    count = 300
+    await hub.register(device_id)
+    async with raw_client(hub, device_id, issued_identity(directory, hub.pki, device_id)) as client:
+        await client.connect()
+        for number in range(1, count + 1):
+            names = chance.sample(keys, chance.randint(0, 6))
+            bag = "&".join(f"{quote(name, safe='')}={quote(chance.choice(values), safe='')}" for name in names)
+            client.telemetry(b"%d" % number, bag, packet_id=number)
+        assert [await client.receive() for _ in range(count)] == [Puback(number) for number in range(1, count + 1)]
+    assert [int(event.body) for event in await events.wait(device_id, count)] == list(range(1, count + 1))
 
 
 async def test_an_expiry_is_passed_on_as_a_time_and_ignored_when_it_is_none(

@@ -1,5 +1,6 @@
 """The buffered mode of the producer: it sends by itself and maps keys to partitions itself."""
 
+import asyncio
 from typing import Any
 
 from azure.eventhub import EventData
@@ -75,9 +76,9 @@ async def test_a_buffered_event_with_a_key_goes_where_the_service_sends_that_key
     assert len(keys) > 10
     outcomes = Outcomes()
     producer = buffered(hub, outcomes, 60)
+    await asyncio.gather(*(hub.send(key, partition_key=key) for key in keys))
     for key in keys:
         await producer.send_event(EventData(key), partition_key=key)
-        await hub.send(key, partition_key=key)
     await producer.flush()
     reading = hub.read(partition=None)
     events = await reading.got(2 * len(keys))

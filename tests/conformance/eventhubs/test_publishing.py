@@ -36,8 +36,7 @@ async def test_events_with_one_key_are_together_in_the_order_of_sending(hub: Hub
 async def test_a_key_maps_to_the_partition_of_the_services_hash(hub: Hub) -> None:
     """Also for keys with letters beyond ASCII."""
     keys = [*(f"car-{number}" for number in range(30)), "straße", "鍵"]
-    for key in keys:
-        await hub.send(key, partition_key=key)
+    await asyncio.gather(*(hub.send(key, partition_key=key) for key in keys))
     reading = hub.read(partition=None)
     events = await reading.got(len(keys))
     places = {

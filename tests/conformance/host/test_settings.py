@@ -1,10 +1,6 @@
 """local.settings.json and host.json: what they change, and what the host says of the rest."""
 
 import asyncio
-import json
-import os
-import signal
-from datetime import UTC, datetime
 
 import aiohttp
 
@@ -57,46 +53,3 @@ async def test_an_event_batch_waits_for_its_least_size_and_not_for_ever(stage: B
     await stage.send_events("readings", b"e4")
     (second,) = await stage.observer.wait("readings", where=lambda each: "e4" in each["seen"]["bodies"])
     assert second["seen"]["bodies"] == ["e4"]
-
-
-@documented(_HUBS)
-async def test_a_hub_without_a_checkpoint_is_read_from_the_time_in_the_settings(stage: Bench) -> None:
-    """`initialOffsetOptions`, here by app settings, which override host.json; `functions` names the only ones to run.
-
-    The port is `Host.LocalHttpPort`. The first signal lets functions finish, a second one does not.
-    """
-    await stage.send_events("since", b"early")
-    await asyncio.sleep(0.05)
-    moment = datetime.now(UTC).isoformat()
-    await asyncio.sleep(0.05)
-    await stage.send_events("since", b"late")
-    prefix = "AzureFunctionsJobHost__"
-    options = f"{prefix}extensions__eventHubs__initialOffsetOptions__"
-    host = await stage.start_host(
-        "--settings",
-        str(stage.app / "local.settings.json"),
-        **{
-            f"{prefix}functions__0": "since",
-            f"{prefix}functions__1": "dawdle",
-            f"{options}type": "fromEnqueuedTime",
-            f"{options}enqueuedTimeUtc": moment,
-        },
-    )
-    assert host.ready["functions"] == ["since", "dawdle"]
-    assert host.ready["port"] == json.loads((stage.app / "local.settings.json").read_text())["Host"]["LocalHttpPort"]
-    await stage.observer.wait("since", where=lambda each: each["seen"]["body"] == "late")
-    assert "early" not in [each["seen"]["body"] for each in await stage.observer.wait("since")]
-    await _stopped_by_the_second_signal(stage, host)
-
-
-async def _stopped_by_the_second_signal(stage: Bench, host: Child) -> None:
-    url = f"http://127.0.0.1:{host.ready['port']}/admin/functions/dawdle"
-    async with aiohttp.ClientSession() as session, session.post(url, json={}) as answer:
-        assert answer.status == 202
-    await stage.observer.wait("dawdle")
-    os.kill(host.pid, signal.SIGTERM)
-    await asyncio.sleep(0.5)
-    assert host.running
-    os.kill(host.pid, signal.SIGTERM)
-    async with asyncio.timeout(5):
-        assert await host.until_ended() == 128 + signal.SIGTERM

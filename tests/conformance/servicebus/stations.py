@@ -81,15 +81,13 @@ class Station(Source):
         self._senders.append(await self.handlers.open(sender))
 
 
-async def open_stations(
-    item: pytest.Function, client: ServiceBusClient, handlers: Handlers
-) -> tuple[str, Mapping[str, Station]]:
-    """The test's id and its stations by the names that it gives them."""
+async def open_stations(item: pytest.Function, client: ServiceBusClient, handlers: Handlers) -> Mapping[str, Station]:
+    """By the names that the test gives them."""
     entities = declared(item)
     opened = await asyncio.gather(
         *(_open_station(global_name(item, name), entity, client, handlers) for name, entity in entities.items())
     )
-    return item.nodeid, dict(zip(entities, opened, strict=True))
+    return dict(zip(entities, opened, strict=True))
 
 
 async def _open_station(name: str, entity: Entity, client: ServiceBusClient, handlers: Handlers) -> Station:

@@ -31,7 +31,7 @@ async def test_a_lock_holds_as_long_as_the_queue_says(station: Station) -> None:
 
 
 @documented(LOCK_LOST)
-@entities(queue(LockDuration="PT1S"))
+@entities(queue(LockDuration="PT2S"))
 async def test_a_late_receiver_has_lost_its_lock(station: Station) -> None:
     """It can neither settle nor renew; the message comes again and its delivery counts."""
     receiver = station.receiver
@@ -59,19 +59,19 @@ async def test_the_sdk_knows_when_a_lock_has_expired(station: Station) -> None:
 
 
 @documented("azure/service-bus-messaging/message-transfers-locks-settlement#renew-locks")
-@entities(queue(LockDuration="PT1S"))
+@entities(queue(LockDuration="PT2S"))
 async def test_a_renewed_lock_holds_longer(station: Station) -> None:
     """For as long again as the queue says, from then on."""
     receiver = station.receiver
     await send(station.sender, "long work")
     message = await receive_one(receiver)
     before = message.locked_until_utc
-    await asyncio.sleep(0.6)
+    await asyncio.sleep(1.2)
     after = await receiver.renew_message_lock(message)
     assert before is not None
     assert after > before
     assert message.locked_until_utc == after
-    assert await receiver.receive_messages(1, max_wait_time=0.6) == []
+    assert await receiver.receive_messages(1, max_wait_time=1.2) == []
     await receiver.complete_message(message)
     assert await peek(receiver) == []
 

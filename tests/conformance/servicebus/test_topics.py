@@ -228,3 +228,24 @@ async def test_an_action_sets_and_removes_properties_of_its_copy(station: Statio
     assert (taxed[1].application_properties or {})[b"Amount"] == pytest.approx(201.0)
     plain = await peek(station.subscriptions["plain"].receiver)
     assert plain[0].application_properties == {b"amount": 99, b"Country": b"FI"}
+
+
+@documented("azure/service-bus-messaging/service-bus-dead-letter-queues#errors-while-processing-subscription-rules")
+@entities(
+    topic(
+        telling=subscription(
+            DEAD_LETTERS, rules=[sql_rule("amount > 100")], DeadLetteringOnFilterEvaluationExceptions=True
+        ),
+        silent=subscription(DEAD_LETTERS, rules=[sql_rule("amount > 100")]),
+    )
+)
+async def test_what_a_filter_fails_on_is_dead_lettered_if_that_is_switched_on(station: Station) -> None:
+    """With the error; otherwise the filter just does not match."""
+    await send(station.sender, order("a text", amount="lots"), order("a number", amount=101), order("none"))
+    telling, silent = station.subscriptions["telling"], station.subscriptions["silent"]
+    dead = await receive_one(telling[DEAD_LETTERS])
+    assert (str(dead), dead.dead_letter_reason) == ("a text", "FilterException")
+    assert "cannot be applied to a text and a number" in (dead.dead_letter_error_description or "")
+    assert await peek(silent[DEAD_LETTERS]) == []
+    for source in (telling, silent):
+        assert bodies(await peek(source.receiver)) == ["a number"]

@@ -120,6 +120,14 @@ def batches(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006
     tell("batches", bodies=[message.get_body().decode() for message in messages])
 
 
+@app.service_bus_queue_trigger(
+    arg_name="messages", queue_name="ahead", connection="Bus", cardinality=func.Cardinality.MANY
+)
+def ahead(messages: List[func.ServiceBusMessage]) -> None:  # noqa: UP006
+    for message in messages:
+        tell("ahead", body=message.get_body().decode())
+
+
 @app.service_bus_queue_trigger(arg_name="text", queue_name="texts", connection="Bus")
 async def texts(text: str, context: func.Context) -> None:
     """Dawdles for a body that says so."""
