@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from localcloud.errors import Rejected
+from localcloud.expressions import ExpressionError, Tokens
 from localcloud.iothub.query import Dialect, condition_of
 from localcloud.iothub.query_functions import FUNCTIONS
-from localcloud.iothub.query_tokens import QueryError, Tokens
+from localcloud.iothub.query_tokens import QueryTokens
 from localcloud.iothub.query_values import UNDEFINED, Kind, Value, kind_of, member, parse_path
 from localcloud.iothub.twin import Document
 
@@ -127,12 +128,12 @@ def parse_twin_query(text: str) -> TwinQuery:
     """Raises `Rejected` for what is not supported."""
     try:
         return _parse(text)
-    except QueryError as error:
+    except ExpressionError as error:
         raise Rejected("bad-query", str(error)) from error
 
 
 def _parse(text: str) -> TwinQuery:
-    tokens = Tokens(text)
+    tokens = QueryTokens(text)
     if not tokens.take_word("SELECT"):
         raise tokens.error("a query begins with SELECT; this is")
     top = _number(tokens) if tokens.take_word("TOP") else None
