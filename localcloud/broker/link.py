@@ -4,7 +4,7 @@ import logging
 import struct
 from typing import TYPE_CHECKING
 
-from localcloud.broker.amqp_types import Described, Malformed, UInt
+from localcloud.broker.amqp_types import Encoded, Malformed, UInt
 from localcloud.broker.delivery import Sink, Source
 from localcloud.broker.encoder import encode
 from localcloud.broker.errors import (
@@ -17,14 +17,14 @@ from localcloud.broker.errors import (
 from localcloud.broker.performatives import (
     ACCEPTED,
     DETACH,
-    DISPOSITION,
-    REJECTED,
     TRANSFER,
     Flow,
     Transfer,
     error_value,
     outcome,
     performative,
+    rejection,
+    settled,
 )
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class IncomingLink(Link):
     def _forget(self) -> None:
         self._first, self._parts, self._size_bytes = None, [], 0
 
-    def _take(self, payload: bytes, message_format: int, size_bytes: int) -> Described:
+    def _take(self, payload: bytes, message_format: int, size_bytes: int) -> Encoded:
         """The outcome of a delivery."""
         most = self._sink.max_message_bytes
         if size_bytes > most:
@@ -126,11 +126,10 @@ class IncomingLink(Link):
             return _rejected(INTERNAL_ERROR, "The broker failed; its log says why.")
         return outcome(ACCEPTED)
 
-    def _settle(self, delivery_id: int | None, state: Described) -> None:
+    def _settle(self, delivery_id: int | None, state: Encoded) -> None:
         if delivery_id is None:
             raise AmqpError(INVALID_FIELD, "The first transfer of a delivery needs a delivery id.")
-        number = UInt(delivery_id)
-        self.session.send(performative(DISPOSITION, True, number, number, True, state, None))
+        self.session.send(settled(delivery_id, state, role_is_receiver=True))
 
 
 class OutgoingLink(Link):
@@ -193,5 +192,5 @@ class OutgoingLink(Link):
         return self._transfer_head + delivery + _TRANSFER_TAIL
 
 
-def _rejected(condition: str, description: str) -> Described:
-    return outcome(REJECTED, error_value(AmqpError(condition, description)))
+def _rejected(condition: str, description: str) -> Encoded:
+    return rejection(AmqpError(condition, description))

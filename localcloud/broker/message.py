@@ -69,7 +69,7 @@ class RawMap(NamedTuple):
 
     def without(self, *keys: str) -> "RawMap":
         """The map less some keys."""
-        if not any(key.encode() in self.items for key in keys):
+        if not self.items or not any(key.encode() in self.items for key in keys):
             return self
         kept = [pair for key, pair in self.pairs() if key not in keys]
         return RawMap(b"".join(kept), 2 * len(kept))
@@ -233,7 +233,8 @@ class Message:
 def parse_message(payload: bytes) -> Message:
     """A message that was sent to a queue or topic. Raises Malformed."""
     message = _parse(payload)
-    return replace(message, annotations=message.annotations.without(*SERVICE_ANNOTATIONS))
+    annotations = message.annotations.without(*SERVICE_ANNOTATIONS)
+    return message if annotations is message.annotations else replace(message, annotations=annotations)
 
 
 def parse_kept(payload: bytes, hops: int) -> Message:

@@ -3,13 +3,14 @@
 Outgoing ones are always full length: the SDKs read fields by their index and hang on a short list.
 """
 
+from functools import cache
 from types import UnionType
 from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from localcloud.broker.amqp_types import Described, Malformed, Symbol, ULong
+from localcloud.broker.amqp_types import Described, Encoded, Malformed, Symbol, UInt, ULong
 from localcloud.broker.decoder import decode, items
-from localcloud.broker.encoder import described, encode, encode_list
+from localcloud.broker.encoder import NULL, described, encode, encode_list
 from localcloud.broker.errors import AmqpError
 
 OPEN, BEGIN, ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END, CLOSE = range(0x10, 0x19)
@@ -156,8 +157,21 @@ def error_value(error: AmqpError) -> Described:
     return Described(ULong(ERROR), [Symbol(error.condition), error.description, {}])
 
 
-def outcome(code: int, *fields: Any) -> Described:
-    return Described(ULong(code), list(fields))
+@cache
+def outcome(code: int) -> Encoded:
+    """A terminal delivery state without fields."""
+    return Encoded(encode(Described(ULong(code), [])))
+
+
+def rejection(error: AmqpError) -> Encoded:
+    """The delivery state rejected, and why."""
+    return Encoded(encode(Described(ULong(REJECTED), [error_value(error)])))
+
+
+def settled(delivery_id: int, state: Encoded, *, role_is_receiver: bool) -> bytes:
+    """The disposition that ends a delivery. Almost every message has one."""
+    number = encode(UInt(delivery_id))
+    return described(DISPOSITION, encode_list((encode(role_is_receiver), number, number, encode(True), state, NULL)))
 
 
 def delivery_state_code(state: Described) -> int:

@@ -14,18 +14,17 @@ from localcloud.broker.performatives import (
     ACCEPTED,
     BEGIN,
     DETACH,
-    DISPOSITION,
     FLOW,
-    REJECTED,
     Begin,
     Detach,
     Disposition,
     Flow,
     Transfer,
     delivery_state_code,
-    error_value,
     outcome,
     performative,
+    rejection,
+    settled,
 )
 from localcloud.broker.settlements import parse_settlement
 
@@ -192,10 +191,9 @@ class Session:
             state = outcome(delivery_state_code(disposition.state))
             if link.source is not None and not link.source.settle(tag, settlement):
                 lost = AmqpError(MESSAGE_LOCK_LOST, "The lock supplied is invalid or has expired.")
-                state = outcome(REJECTED, error_value(lost))
+                state = rejection(lost)
         elif not disposition.settled:
             return
         del self._unsettled[delivery_id]
         if not disposition.settled:
-            number = UInt(delivery_id)
-            self.send(performative(DISPOSITION, False, number, number, True, state, None))
+            self.send(settled(delivery_id, state, role_is_receiver=False))
