@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import sys
 import tempfile
 import time
@@ -31,6 +32,7 @@ def main() -> int:
         "mqtt-connections": lambda folder: connections.run_mqtt(folder, options.connections),
         "messages": lambda folder: messages.run(folder, options.messages, options.kills, options.seed),
     }
+    logging.basicConfig(level=logging.CRITICAL)  # who is cut off in the middle has much to say about it
     chosen = options.part or list(parts)
     if unknown := set(chosen) - set(parts):
         print(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(parts)}", file=sys.stderr)
