@@ -5,7 +5,7 @@ SEED ?= 1
 DATA ?= .localcloud/data
 BIN := .venv/bin
 
-.PHONY: setup demo test check up services clean
+.PHONY: setup demo test soak check up services clean
 .DEFAULT_GOAL := demo
 
 demo: setup
@@ -13,6 +13,9 @@ demo: setup
 
 test: setup tests/witnesses/node_modules/.installed
 	@$(BIN)/python -m pytest -n 3 --dist loadfile
+
+soak: setup
+	@$(BIN)/python -m tests.soak
 
 check: setup
 	@$(BIN)/ruff check .

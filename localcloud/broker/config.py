@@ -14,6 +14,7 @@ from localcloud.broker.declared import (
     entities,
     entity_name,
     flag,
+    path_name,
     refuse_same_names,
     refuse_unknown,
 )
@@ -116,11 +117,11 @@ def _declared(document: Mapping[str, Any]) -> BrokerConfig:
     return BrokerConfig(
         queues={
             name: _queue(value, where, defaults)
-            for name, value, where in entities(service_bus.get("queues", {}), "servicebus.queues")
+            for name, value, where in entities(service_bus.get("queues", {}), "servicebus.queues", paths=True)
         },
         topics={
             name: _topic(value, where, defaults)
-            for name, value, where in entities(service_bus.get("topics", {}), "servicebus.topics")
+            for name, value, where in entities(service_bus.get("topics", {}), "servicebus.topics", paths=True)
         },
         event_hubs={
             name: _event_hub(value, where)
@@ -185,7 +186,7 @@ def _queue(value: Any, where: str, defaults: QueueSettings) -> QueueSettings:
 def _target(table: Mapping[str, Any], key: str, where: str, default: str | None) -> str | None:
     # Microsoft's file has empty texts where nothing is forwarded.
     value = table.get(key, default)
-    return None if value in (None, "") else entity_name(value, f"{where}.{key}")
+    return None if value in (None, "") else path_name(value, f"{where}.{key}")
 
 
 def _refuse_unknown_targets(config: BrokerConfig) -> None:

@@ -9,6 +9,8 @@ from localcloud.errors import Misconfigured
 _DURATION = re.compile(
     r"P(?:(?P<days>\d+)D)?(?:T(?:(?P<hours>\d+)H)?(?:(?P<minutes>\d+)M)?(?:(?P<seconds>\d+(?:\.\d+)?)S)?)?"
 )
+MAX_NAME_SEGMENTS = 8
+_RESERVED = frozenset({"subscriptions", "partitions", "consumergroups", "publishers"})  # what stands behind names
 _ENTITY_NAME = re.compile(r"[A-Za-z0-9](?:[\w.\-]{0,258}[A-Za-z0-9_])?")
 
 
@@ -21,14 +23,26 @@ def parse_duration(text: str) -> float:
     return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
-def entities(value: Any, where: str) -> list[tuple[str, Any, str]]:
-    return [(entity_name(name, where), entity, f"{where}.{name}") for name, entity in as_table(value, where).items()]
+def entities(value: Any, where: str, *, paths: bool = False) -> list[tuple[str, Any, str]]:
+    """Names, declarations and places; `paths`: names may have slashes."""
+    checked = path_name if paths else entity_name
+    return [(checked(name, where), entity, f"{where}.{name}") for name, entity in as_table(value, where).items()]
 
 
 def entity_name(value: Any, where: str) -> str:
     if not isinstance(value, str) or (value != "$Default" and not _ENTITY_NAME.fullmatch(value)):
         raise Misconfigured(f"{where}: {value!r} cannot be a name")
     return value
+
+
+def path_name(value: Any, where: str) -> str:
+    """Of a queue or topic: names with slashes between them, which sort entities into folders."""
+    segments = value.split("/") if isinstance(value, str) else [value]
+    if len(segments) > MAX_NAME_SEGMENTS or any(str(segment).lower() in _RESERVED for segment in segments):
+        raise Misconfigured(f"{where}: {value!r} cannot be a name")
+    for segment in segments:
+        entity_name(segment, where)
+    return str(value)
 
 
 def as_table(value: Any, where: str) -> Mapping[str, Any]:

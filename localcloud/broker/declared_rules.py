@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from localcloud.broker.declared import as_table, entity_name, refuse_unknown
 from localcloud.broker.rules import DEFAULT_RULE, ConstantFilter, CorrelationFilter, Filter, Rule, SqlAction, SqlFilter
-from localcloud.broker.sql_tokens import SqlError
 from localcloud.errors import Misconfigured
+from localcloud.expressions import ExpressionError
 
 # To the names of the SQL.
 _CORRELATION_PROPERTIES: Final = {
@@ -43,7 +43,7 @@ def _rule(value: Any, where: str) -> Rule:
         sql = _sql(properties["Action"], f"{where}.Action")
         try:
             action = SqlAction(sql) if sql else None
-        except SqlError as error:
+        except ExpressionError as error:
             raise Misconfigured(f"{where}.Action.SqlExpression: {error}") from error
     return Rule(rule_name, _filter(properties, where), action)
 
@@ -53,7 +53,7 @@ def _filter(properties: Mapping[str, Any], where: str) -> Filter:
         case "Sql":
             try:
                 return SqlFilter(_sql(properties.get("SqlFilter"), f"{where}.SqlFilter"))
-            except SqlError as error:
+            except ExpressionError as error:
                 raise Misconfigured(f"{where}.SqlFilter.SqlExpression: {error}") from error
         case "Correlation":
             return _correlation_filter(properties.get("CorrelationFilter"), f"{where}.CorrelationFilter")

@@ -7,7 +7,7 @@ Azure/azure-event-hubs-emulator-installer, EventHub-Emulator/Schema/Config-schem
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from localcloud.broker.declared import as_table, entity_name, refuse_unknown
+from localcloud.broker.declared import as_table, entity_name, path_name, refuse_unknown
 from localcloud.errors import Misconfigured
 
 _SERVICE_BUS: Final = "Namespaces"
@@ -94,7 +94,7 @@ def _named(
         place = f"{where}.{key}[{number}]"
         entity = as_table(entry, place)
         refuse_unknown(entity, {"Name", *known}, place)
-        name = entity_name(entity.get("Name"), place)
+        name = path_name(entity.get("Name"), place)
         if name in names:
             raise Misconfigured(f"{place}: there is another {name} before it")
         names.add(name)

@@ -141,7 +141,7 @@ class SessionQueue(Queue):
 
     def session_ids(self) -> list[str]:
         """The sessions that have messages or a state."""
-        with_messages = {message.content.session_id for message in self._messages.values()}
+        with_messages = {message.content.session_id for message in self._held}
         return sorted(
             session.id
             for session in self._sessions.values()
@@ -189,7 +189,7 @@ class SessionQueue(Queue):
             grant(self._own(session, consumer))
 
     def _has_messages(self, session: MessageSession) -> bool:
-        while session.available and session.available[0] not in self._messages:
+        while session.available and session.available[0] not in self._held:
             heapq.heappop(session.available)
         return bool(session.available)
 

@@ -5,6 +5,7 @@ import logging
 from typing import NamedTuple
 
 from localcloud.broker.config import BrokerConfig, QueueSettings
+from localcloud.broker.declared import MAX_NAME_SEGMENTS
 from localcloud.broker.errors import NOT_FOUND, NOT_IMPLEMENTED, AmqpError
 from localcloud.broker.event_hub import EventHub
 from localcloud.broker.message_sessions import SessionQueue
@@ -65,22 +66,19 @@ class Namespace:
 
     def find(self, path: str) -> Entity:
         """The entity at a path, in any case of letters. Raises AmqpError."""
-        match path.lower().split("/"):
-            case [name]:
-                found: Entity | None = self._entities.get(name)
-            case [name, "$deadletterqueue"]:
-                found = _dead_letters(self._entities.get(name))
-            case [*entity, "$transfer", "$deadletterqueue"]:
-                found = self._transfer_dead_letters("/".join(entity))
-            case [name, "subscriptions", subscription]:
-                found = _subscription(self._entities.get(name), subscription)
-            case [name, "subscriptions", subscription, "$deadletterqueue"]:
-                found = _dead_letters(_subscription(self._entities.get(name), subscription))
-            case [name, "partitions", partition]:
-                found = _partition(self._entities.get(name), None, partition)
-            case [name, "consumergroups", group, "partitions", partition]:
-                found = _partition(self._entities.get(name), group, partition)
-            case [name, "publishers", _] if isinstance(self._entities.get(name), EventHub):
+        entity, rest = self._split(path.lower().split("/"))
+        match rest:
+            case []:
+                found: Entity | None = entity
+            case ["$deadletterqueue"]:
+                found = _dead_letters(entity)
+            case ["$transfer", "$deadletterqueue"]:
+                found = _transfer_dead_letters(entity)
+            case ["partitions", partition]:
+                found = _partition(entity, None, partition)
+            case ["consumergroups", group, "partitions", partition]:
+                found = _partition(entity, group, partition)
+            case ["publishers", _] if isinstance(entity, EventHub):
                 raise AmqpError(NOT_IMPLEMENTED, "Publisher policies are not supported; send with a partition key.")
             case _:
                 found = None
@@ -95,13 +93,16 @@ class Namespace:
             raise AmqpError(NOT_FOUND, f"The messaging entity '{name}' is no event hub.")
         return hub
 
-    def _transfer_dead_letters(self, path: str) -> Queue | None:
-        """Of messages that a transaction was to transfer; there are none, and so what nobody enters is not kept."""
-        entity = self.find(path)
-        if not isinstance(entity, Queue):
-            return None
-        settings, nothing = QueueSettings(), Records(MemoryJournal())
-        return Queue(f"{entity.name}/$Transfer/$DeadLetterQueue", settings, entity.loop, nothing, is_sub_queue=True)
+    def _split(self, path: list[str]) -> tuple[Queue | Topic | EventHub | None, list[str]]:
+        """The entity or subscription that a path begins with, and what comes behind; names may have slashes too."""
+        for length in range(min(len(path), MAX_NAME_SEGMENTS), 0, -1):
+            entity = self._entities.get("/".join(path[:length]))
+            match path[length:]:
+                case ["subscriptions", name, *rest] if isinstance(entity, Topic):
+                    return entity.subscriptions.get(name), rest
+                case rest if entity is not None:
+                    return entity, rest
+        return None, []
 
     def _target(self, name: str | None) -> Queue | Topic | None:
         target = None if name is None else self._entities[name.lower()]
@@ -138,8 +139,12 @@ def _dead_letters(entity: object) -> Queue | None:
     return entity.dead_letters if isinstance(entity, Queue) else None
 
 
-def _subscription(entity: object, name: str) -> Queue | None:
-    return entity.subscriptions.get(name) if isinstance(entity, Topic) else None
+def _transfer_dead_letters(entity: object) -> Queue | None:
+    """Of messages that a transaction was to transfer; there are none, and so what nobody enters is not kept."""
+    if not isinstance(entity, Queue):
+        return None
+    settings, nothing = QueueSettings(), Records(MemoryJournal())
+    return Queue(f"{entity.name}/$Transfer/$DeadLetterQueue", settings, entity.loop, nothing, is_sub_queue=True)
 
 
 def _partition(entity: object, group: str | None, partition_id: str) -> HubPartition | None:

@@ -1,7 +1,7 @@
 """A Service Bus queue, subscription or dead-letter queue without sessions.
 
-Every message is in `_messages` under its sequence number, in that order, until it leaves the queue. What else the queue
-keeps are ways to find some of them: a heap of the available ones and the locks by their token.
+What it holds are its messages, each until it leaves the queue. What else it keeps are ways to find some of them: a heap
+of the available ones and the locks by their token.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from localcloud.broker.errors import (
     full,
 )
 from localcloud.broker.forwarding import Target, forward
+from localcloud.broker.holdings import Holdings
 from localcloud.broker.locks import Lock, Locks, now_ms
 from localcloud.broker.message import DEAD_LETTER_SOURCE, ENQUEUE_SEQUENCE_NUMBER, Message
 from localcloud.broker.records import Records
@@ -53,9 +54,7 @@ class Queue:
             own = QueueSettings(lock_duration_s=settings.lock_duration_s)
             self.dead_letters = Queue(f"{name}/$DeadLetterQueue", own, loop, records, is_sub_queue=True)
         self.records = records.of(name)
-        self._messages: dict[int, StoredMessage] = {}
-        self._last_sequence_number = self.records.last_number
-        self._bytes = 0
+        self._held = Holdings(loop, self.records, self._expire)
         self._available: list[int] = []
         self._locks = Locks(loop, settings.lock_duration_s, self._lock_expired)
         self._waiting: OrderedDict[Consumer, None] = OrderedDict()
@@ -68,11 +67,7 @@ class Queue:
 
     def restore(self) -> None:
         """Takes up what was in the queue when the broker ended."""
-        for kept in self.records.messages():
-            message = StoredMessage(kept.content, kept.sequence_number, kept.enqueued_ms, kept.state)
-            message.delivery_count = kept.delivery_count
-            self._hold(message)
-            self._limit_life(message, kept.expires_ms)
+        for message in self._held.restore():
             if message.state is State.SCHEDULED:
                 self._wait_for(message)
             elif message.state is State.AVAILABLE:
@@ -85,7 +80,7 @@ class Queue:
     @property
     def size_bytes(self) -> int:
         """Of all that is kept, dead letters too."""
-        return self._bytes + (self.dead_letters.size_bytes if self.dead_letters is not None else 0)
+        return self._held.size_bytes + (self.dead_letters.size_bytes if self.dead_letters is not None else 0)
 
     def put(self, messages: Sequence[Message]) -> list[int]:
         """Takes the messages, all or none, and returns their sequence numbers, 0 for a duplicate. Raises AmqpError."""
@@ -100,8 +95,7 @@ class Queue:
         """Takes a message at once, however full the queue is: to refuse it would lose it."""
         if self.forward_to is not None:
             return self._forward(content, self.forward_to)
-        message = self._store(content, State.AVAILABLE, delivery_count)
-        self._limit_life(message, self._end_of_life_ms(content))
+        message = self._held.add(content, State.AVAILABLE, delivery_count, self._end_of_life_ms(content))
         self._make_available(message)
         return message.sequence_number
 
@@ -112,14 +106,14 @@ class Queue:
                 raise AmqpError(MESSAGE_NOT_FOUND, f"The scheduled message {number} could not be found.")
         for number in set(sequence_numbers):
             self._schedule.cancel(number)
-            self._remove(self._messages[number])
+            self._held.remove(self._held[number])
 
     def _put(self, content: Message) -> int:
         if self._duplicates and not self._duplicates.is_new(content.message_id, now_ms()):
             return 0
         if content.scheduled_ms is None or content.scheduled_ms <= now_ms():
             return self.enqueue(content)
-        message = self._store(content, State.SCHEDULED)
+        message = self._held.add(content, State.SCHEDULED)
         self._wait_for(message)
         return message.sequence_number
 
@@ -128,37 +122,17 @@ class Queue:
         self._schedule.add(message.sequence_number, due_ms, lambda: self._come_due(message))
 
     def _forward(self, content: Message, target: Target) -> int:
-        self._last_sequence_number += 1
-        self.records.number(self._last_sequence_number)
+        number = self._held.next_number()
         if content.annotations.get(ENQUEUE_SEQUENCE_NUMBER) is None:
-            content = content.annotated(ENQUEUE_SEQUENCE_NUMBER, self._last_sequence_number)
+            content = content.annotated(ENQUEUE_SEQUENCE_NUMBER, number)
         reasons = forward(content, target)
         if reasons is not None:
             self.bury(content, reasons)
-        return self._last_sequence_number
+        return number
 
     def _come_due(self, message: StoredMessage) -> None:
-        self._remove(message)
+        self._held.remove(message)
         self.enqueue(message.content)
-
-    def _store(self, content: Message, state: State, delivery_count: int = 0) -> StoredMessage:
-        self._last_sequence_number += 1
-        message = StoredMessage(content, self._last_sequence_number, now_ms(), state)
-        message.delivery_count = delivery_count
-        self._hold(message)
-        self.records.add(message)
-        return message
-
-    def _hold(self, message: StoredMessage) -> None:
-        self._messages[message.sequence_number] = message
-        self._bytes += message.size_bytes
-
-    def _remove(self, message: StoredMessage) -> None:
-        del self._messages[message.sequence_number]
-        self.records.remove(message.sequence_number)
-        self._bytes -= message.size_bytes
-        if message.expiry is not None:
-            message.expiry.cancel()
 
     # ---- receiving
 
@@ -188,7 +162,7 @@ class Queue:
         """Lock tokens, locks and messages that had been deferred; without locks if settled. Raises AmqpError."""
         deferred = []
         for number in dict.fromkeys(sequence_numbers):
-            message = self._messages.get(number)
+            message = self._held.get(number)
             if message is not None and message.state is State.DEFERRED and _is_expired(message):
                 self._end_life(message)  # which is not looked at as long as nobody asks for it
                 message = None
@@ -198,7 +172,7 @@ class Queue:
         found: list[tuple[bytes, Lock | None, StoredMessage]] = []
         for message in deferred:
             if settled:
-                self._remove(message)
+                self._held.remove(message)
                 found.append((_PRESETTLED_TAG, None, message))
             else:
                 found.append((*self._lock(message), message))
@@ -207,10 +181,10 @@ class Queue:
     def peek(self, from_sequence_number: int, count: int, session_id: str | None) -> list[StoredMessage]:
         """Up to `count` messages in any state, oldest first."""
         found: list[StoredMessage] = []
-        for number, message in self._messages.items():
+        for message in self._held:
             if len(found) >= count:
                 break
-            if number >= from_sequence_number and session_id in (None, message.content.session_id):
+            if message.sequence_number >= from_sequence_number and session_id in (None, message.content.session_id):
                 found.append(message)
         return found
 
@@ -218,22 +192,20 @@ class Queue:
         """Removes up to `count` of the oldest messages that could be received; how many they were."""
         found = [
             message
-            for message in self._messages.values()
+            for message in self._held
             if message.state is State.AVAILABLE
             and message.enqueued_ms < enqueued_before_ms
             and session_id in (None, message.content.session_id)
         ][:count]
         for message in found:
-            self._remove(message)
+            self._held.remove(message)
         return len(found)
 
     def close(self) -> None:
         """Stops all timers."""
         self._schedule.close()
         self._locks.close()
-        for message in self._messages.values():
-            if message.expiry is not None:
-                message.expiry.cancel()
+        self._held.close()
         if self.dead_letters is not None:
             self.dead_letters.close()
 
@@ -257,14 +229,14 @@ class Queue:
     def _next(self, available: list[int]) -> StoredMessage | None:
         """Takes the oldest available message; numbers of messages that have left are dropped on the way."""
         while available:
-            message = self._messages.get(heapq.heappop(available))
+            message = self._held.get(heapq.heappop(available))
             if message is not None:
                 return message
         return None
 
     def _deliver(self, consumer: Consumer, message: StoredMessage) -> None:
         if consumer.settled:
-            self._remove(message)
+            self._held.remove(message)
             consumer.deliver(message.encoded(), _PRESETTLED_TAG)
         else:
             token, lock = self._lock(message)
@@ -282,10 +254,10 @@ class Queue:
     def _apply(self, message: StoredMessage, settlement: Settlement) -> None:
         match settlement.outcome:
             case Outcome.COMPLETED:
-                self._remove(message)
+                self._held.remove(message)
             case Outcome.ABANDONED:
                 message.delivery_count += 1
-                self._modify(message, settlement.properties)
+                self._held.modify(message, settlement.properties)
                 self.records.change(message)
                 self._requeue(message)
             case Outcome.RELEASED:
@@ -293,17 +265,10 @@ class Queue:
             case Outcome.DEFERRED:
                 message.deferred = True
                 message.delivery_count += 1  # as the service counts
-                self._modify(message, settlement.properties)
+                self._held.modify(message, settlement.properties)
                 self._set_aside(message)
             case Outcome.DEAD_LETTERED:
                 self._dead_letter(message, settlement.properties)
-
-    def _modify(self, message: StoredMessage, changes: Mapping[str, Any]) -> None:
-        if changes:
-            self._bytes -= message.size_bytes
-            message.content = message.content.modified(changes)
-            self._bytes += message.size_bytes
-            self.records.change_content(message)
 
     def _requeue(self, message: StoredMessage) -> None:
         if _is_expired(message):
@@ -328,7 +293,7 @@ class Queue:
         self.records.change(message)
 
     def _dead_letter(self, message: StoredMessage, reasons: Mapping[str, Any]) -> None:
-        self._remove(message)
+        self._held.remove(message)
         self.bury(message.content, reasons, message.delivery_count)
 
     def bury(self, content: Message, reasons: Mapping[str, Any], delivery_count: int = 0) -> None:
@@ -347,11 +312,6 @@ class Queue:
             limits_ms.append(round(self.settings.default_time_to_live_s * 1000))
         return now_ms() + min(limits_ms) if limits_ms else None
 
-    def _limit_life(self, message: StoredMessage, end_ms: int | None) -> None:
-        message.expires_ms = end_ms
-        if end_ms is not None:
-            message.expiry = self.loop.call_later(max(end_ms - now_ms(), 0) / 1000, self._expire, message)
-
     def _expire(self, message: StoredMessage) -> None:
         # A locked one is its consumer's until it is settled; a deferred one stays until it is asked for.
         if message.state is State.AVAILABLE:
@@ -365,7 +325,7 @@ class Queue:
                 {"DeadLetterReason": "TTLExpiredException", "DeadLetterErrorDescription": reason},
             )
         else:
-            self._remove(message)
+            self._held.remove(message)
 
 
 def _is_expired(message: StoredMessage) -> bool:

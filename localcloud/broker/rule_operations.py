@@ -13,7 +13,7 @@ from localcloud.broker.fields import Body, field
 from localcloud.broker.records import EntityRecords
 from localcloud.broker.requests import Response
 from localcloud.broker.rules import ConstantFilter, CorrelationFilter, Filter, Rule, Rules, SqlAction, SqlFilter
-from localcloud.broker.sql_tokens import SqlError
+from localcloud.expressions import ExpressionError
 
 # In the documented order, which is that of the list on the wire, and by the names of the SQL.
 CORRELATION_FIELDS: Final = {
@@ -58,7 +58,7 @@ def _parse(name: str, description: Body) -> Rule:
             _filter(description),
             SqlAction(field(action, "expression", str)) if isinstance(action, dict) else None,
         )
-    except SqlError as error:
+    except ExpressionError as error:
         raise AmqpError(ARGUMENT_ERROR, f"The rule '{name}' is not valid: {error}.") from error
 
 

@@ -38,7 +38,7 @@ class ConstantFilter:
 
 class SqlFilter:
     def __init__(self, sql: str) -> None:
-        """Raises SqlError."""
+        """Raises ExpressionError."""
         self.sql = sql
         self._condition = parse_condition(sql)
 
@@ -48,7 +48,7 @@ class SqlFilter:
 
 class SqlAction:
     def __init__(self, sql: str) -> None:
-        """Raises SqlError."""
+        """Raises ExpressionError."""
         self.sql = sql
         self._action = parse_action(sql)
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 from localcloud.broker.sql_expression import Expression, Properties, PropertyName, parse_expression, parse_property
-from localcloud.broker.sql_tokens import Tokens
+from localcloud.broker.sql_tokens import SqlTokens
 from localcloud.broker.sql_values import Value
+from localcloud.expressions import Tokens
 
 MAX_STATEMENTS: Final = 32  # the service's quota
 
@@ -31,8 +32,8 @@ class _Statement(NamedTuple):
 
 
 def parse_action(sql: str) -> Action:
-    """Raises SqlError."""
-    tokens = Tokens(sql)
+    """Raises ExpressionError."""
+    tokens = SqlTokens(sql)
     statements = [_statement(tokens)]
     while tokens.next.kind != "end":
         if len(statements) == MAX_STATEMENTS:

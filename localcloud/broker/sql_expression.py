@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from localcloud.broker.sql_tokens import Token, Tokens
+from localcloud.broker.sql_tokens import SqlTokens
 from localcloud.broker.sql_values import (
     COMPARISONS,
     Truth,
@@ -23,6 +23,7 @@ from localcloud.broker.sql_values import (
     minus,
     negate,
 )
+from localcloud.expressions import Token, Tokens
 
 SYSTEM_PROPERTIES: Final = frozenset(
     {
@@ -74,8 +75,8 @@ class PropertyName(NamedTuple):
 
 
 def parse_condition(sql: str) -> Condition:
-    """Raises SqlError."""
-    tokens = Tokens(sql)
+    """Raises ExpressionError."""
+    tokens = SqlTokens(sql)
     node = _Parser(tokens).condition()
     if tokens.next.kind != "end":
         raise tokens.error(f"{tokens.next} is not expected")
@@ -83,12 +84,12 @@ def parse_condition(sql: str) -> Condition:
 
 
 def parse_expression(tokens: Tokens) -> Expression:
-    """The expression that comes next. Raises SqlError."""
+    """The expression that comes next. Raises ExpressionError."""
     return _Parser(tokens).sum().evaluate
 
 
 def parse_property(tokens: Tokens) -> PropertyName:
-    """The property that comes next: `name`, `user.name` or `sys.name`. Raises SqlError."""
+    """The property that comes next: `name`, `user.name` or `sys.name`. Raises ExpressionError."""
     first = tokens.take()
     if first.kind != "name":
         raise tokens.error(f"a property is expected, not {first},", first)

@@ -46,7 +46,7 @@ def parse_operations(data: bytes) -> list[Operation]:
     """Raises `Rejected` for what the service would not take at all."""
     try:
         operations = msgspec.json.decode(data, type=list[Operation])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Rejected("bad-bulk", f"this is no list of registry operations: {error}") from error
     if len(operations) > MAX_DEVICES:
         raise Rejected("bad-bulk", f"there are at most {MAX_DEVICES} devices in a request")
@@ -69,7 +69,8 @@ def carry_out(hub: Hub, operations: list[Operation]) -> Document:
 
 
 def _carry_out(hub: Hub, operation: Operation) -> None:
-    device_id, mode = operation.id, operation.import_mode
+    device_id = operation.id
+    mode = operation.import_mode[:1].lower() + operation.import_mode[1:]  # the Node SDK begins it with a capital
     match mode:
         case "create":
             hub.put_device(device_id, operation.identity, None)

@@ -12,10 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from localcloud.errors import Misconfigured
+from localcloud.expressions import ExpressionError
 from localcloud.iothub.events import Event
 from localcloud.iothub.query import Dialect, parse_condition
 from localcloud.iothub.query_functions import FUNCTIONS
-from localcloud.iothub.query_tokens import QueryError
 from localcloud.iothub.query_values import UNDEFINED, Kind, Value, member, parse_path
 from localcloud.iothub.twin import Twin
 
@@ -93,7 +93,7 @@ def parse_query(text: str) -> Condition:
     """The condition of a route. Raises `Misconfigured` for what is not supported."""
     try:
         return parse_condition(text, _DIALECT)
-    except QueryError as error:
+    except ExpressionError as error:
         raise Misconfigured(f"routing query: {error}") from error
 
 

@@ -9,8 +9,9 @@ Source: "IoT Hub query language" (expressions and conditions).
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
+from localcloud.expressions import Token, Tokens
 from localcloud.iothub.query_functions import Function
-from localcloud.iothub.query_tokens import Token, Tokens
+from localcloud.iothub.query_tokens import QueryTokens
 from localcloud.iothub.query_values import (
     COMPARISONS,
     UNDEFINED,
@@ -46,8 +47,8 @@ class Dialect(NamedTuple, Generic[Source]):
 
 
 def parse_condition(text: str, dialect: Dialect[Source]) -> Callable[[Source], bool | None]:
-    """The condition as a function, which is None for what is undefined. Raises `QueryError`."""
-    tokens = Tokens(text)
+    """The condition as a function, which is None for what is undefined. Raises `ExpressionError`."""
+    tokens = QueryTokens(text)
     condition = condition_of(tokens, dialect)
     if tokens.next.kind != "end":
         raise tokens.error(f"{tokens.next} is not expected")
@@ -55,7 +56,7 @@ def parse_condition(text: str, dialect: Dialect[Source]) -> Callable[[Source], b
 
 
 def condition_of(tokens: Tokens, dialect: Dialect[Source]) -> Callable[[Source], bool | None]:
-    """The condition that comes next. Raises `QueryError`."""
+    """The condition that comes next. Raises `ExpressionError`."""
     evaluate = _Parser(tokens, dialect).condition().evaluate
 
     def condition(source: Source) -> bool | None:

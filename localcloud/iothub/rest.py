@@ -50,6 +50,7 @@ def make_app(hub: Hub, hostname: str, key: str) -> web.Application:
     app.router.add_routes(
         [
             web.get("/devices", limited(registry, api.list_devices)),
+            web.get("/devices/", limited(registry, api.list_devices)),  # as the Node SDK asks
             web.post("/devices", api.change_devices),
             web.post("/devices/query", limited(Throttle.QUERY, api.query)),
             web.get("/devices/{id}", limited(registry, api.get_device)),

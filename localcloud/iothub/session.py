@@ -173,7 +173,7 @@ class Session:
             self._send(f"$iothub/twin/PATCH/properties/desired/?$version={version}", body)
 
     def call_method(self, name: str, request_id: str, payload: Any) -> None:
-        body = b"" if payload is None else msgspec.json.encode(payload)
+        body = msgspec.json.encode(payload)  # "null" where there is none: the SDKs parse what comes
         self._send(f"$iothub/methods/POST/{quote(name, safe='')}/?$rid={request_id}", body)
 
 

@@ -1,7 +1,7 @@
 """Queries over device twins, page by page.
 
-Supported are `SELECT [TOP n] * | COUNT() AS name | property [AS name], …`, `FROM devices` and `WHERE` with all
-operators, lists and IS_DEFINED; not GROUP BY, further aggregates, modules and jobs.
+Supported are `SELECT [TOP n]` of everything, of properties or of aggregates, `FROM devices`, `WHERE` with all
+operators, lists and IS_DEFINED, and `GROUP BY` a property; not modules and jobs.
 Source: "IoT Hub query language".
 """
 
@@ -13,10 +13,11 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from localcloud.errors import Rejected
+from localcloud.expressions import ExpressionError, Tokens
 from localcloud.iothub.query import Dialect, condition_of
 from localcloud.iothub.query_functions import FUNCTIONS
-from localcloud.iothub.query_tokens import QueryError, Tokens
-from localcloud.iothub.query_values import UNDEFINED, Kind, Value, member, parse_path
+from localcloud.iothub.query_tokens import QueryTokens
+from localcloud.iothub.query_values import UNDEFINED, Kind, Value, kind_of, member, parse_path
 from localcloud.iothub.twin import Document
 
 Twins = Iterable[Document]  # as the service API shows them
@@ -27,6 +28,17 @@ class Page(NamedTuple):
     items: list[Document]
     are_twins: bool
     continuation: str | None  # None: this is the last
+
+
+class _Column(NamedTuple):
+    name: str
+    path: str
+    evaluate: _Evaluate
+    aggregate: Callable[[list[Value]], Value] | None  # of the values of a group
+
+    def of(self, group: list[Document]) -> Value:
+        """What the column shows of a group; without an aggregate all its values are the same."""
+        return (self.aggregate or _first)([self.evaluate(twin) for twin in group])
 
 
 class _Position(msgspec.Struct, array_like=True):
@@ -41,16 +53,16 @@ class _Position(msgspec.Struct, array_like=True):
 class TwinQuery:
     text: str
     top: int | None
-    columns: dict[str, _Evaluate] | None  # None: the whole twin
-    counts_as: str | None  # the name of COUNT()
+    columns: list[_Column] | None  # None: the whole twin
     condition: Callable[[Document], bool | None]
+    group: _Evaluate | None
 
     def page(self, twins: Twins, size: int, continuation: str | None) -> Page:
         """The items behind a continuation. Raises `Rejected` for a continuation that is none of this query."""
         position = self._position(continuation)
         found = [twin for twin in twins if twin["deviceId"] > position.after and self.condition(twin)]
-        if self.counts_as is not None:
-            return Page([{self.counts_as: len(found)}], are_twins=False, continuation=None)
+        if self.columns is not None and any(column.aggregate for column in self.columns):
+            return Page(self._groups(self.columns, found)[: self.top], are_twins=False, continuation=None)
         found.sort(key=lambda twin: str(twin["deviceId"]))
         left = len(found) if position.left is None else min(position.left, len(found))
         page = found[: min(size, left)]
@@ -75,30 +87,81 @@ class TwinQuery:
     def _item(self, twin: Document) -> Document:
         if self.columns is None:
             return twin
-        values = {name: evaluate(twin) for name, evaluate in self.columns.items()}
-        return {name: value for name, value in values.items() if value is not UNDEFINED}
+        return _defined((column.name, column.evaluate(twin)) for column in self.columns)
+
+    def _groups(self, columns: list[_Column], twins: list[Document]) -> list[Document]:
+        """A row for each value of what is grouped by, of which absent is one, or one row for all."""
+        groups: dict[bytes, list[Document]] = {} if self.group else {b"": twins}
+        if self.group:
+            for twin in twins:
+                value = self.group(twin)
+                groups.setdefault(b"" if value is UNDEFINED else msgspec.json.encode(value), []).append(twin)
+        return [_defined((column.name, column.of(group)) for column in columns) for group in groups.values()]
+
+
+def _defined(values: Iterable[tuple[str, Value]]) -> Document:
+    return {name: value for name, value in values if value is not UNDEFINED}
+
+
+def _first(values: list[Value]) -> Value:
+    return values[0] if values else UNDEFINED
+
+
+def _of_numbers(aggregate: Callable[[list[float]], float]) -> Callable[[list[Value]], Value]:
+    def apply(values: list[Value]) -> Value:
+        numbers = [value for value in values if kind_of(value) is Kind.NUMBER]
+        return aggregate(numbers) if numbers else UNDEFINED
+
+    return apply
+
+
+_AGGREGATES: Final[dict[str, Callable[[list[Value]], Value]]] = {
+    "COUNT": len,
+    "AVG": _of_numbers(lambda numbers: sum(numbers) / len(numbers)),
+    "SUM": _of_numbers(sum),
+    "MIN": _of_numbers(min),
+    "MAX": _of_numbers(max),
+}
 
 
 def parse_twin_query(text: str) -> TwinQuery:
     """Raises `Rejected` for what is not supported."""
     try:
         return _parse(text)
-    except QueryError as error:
+    except ExpressionError as error:
         raise Rejected("bad-query", str(error)) from error
 
 
 def _parse(text: str) -> TwinQuery:
-    tokens = Tokens(text)
+    tokens = QueryTokens(text)
     if not tokens.take_word("SELECT"):
         raise tokens.error("a query begins with SELECT; this is")
     top = _number(tokens) if tokens.take_word("TOP") else None
-    columns, counts_as = _columns(tokens)
+    columns = None if tokens.take_if("symbol", "*") else _columns(tokens)
     if not tokens.take_word("FROM") or not tokens.take_word("DEVICES"):
         raise tokens.error("only FROM devices is supported, not what stands")
     condition = condition_of(tokens, _DIALECT) if tokens.take_word("WHERE") else _always
+    grouped_by = _grouped_by(tokens) if tokens.take_word("GROUP") else None
     if tokens.next.kind != "end":
         raise tokens.error(f"{tokens.next} is not supported")
-    return TwinQuery(text, top, columns, counts_as, condition)
+    _check_grouping(tokens, columns, grouped_by)
+    return TwinQuery(text, top, columns, condition, _reference(grouped_by)[1] if grouped_by else None)
+
+
+def _grouped_by(tokens: Tokens) -> str:
+    if not tokens.take_word("BY"):
+        raise tokens.error("behind GROUP comes BY, not what stands")
+    return _name(tokens)
+
+
+def _check_grouping(tokens: Tokens, columns: list[_Column] | None, grouped_by: str | None) -> None:
+    if grouped_by is None and not any(column.aggregate for column in columns or ()):
+        return
+    for column in columns or ():
+        if column.aggregate is None and column.path != grouped_by:
+            raise tokens.error(f"{column.path!r} is neither an aggregate nor grouped by, at the end,")
+    if not any(column.aggregate for column in columns or ()):
+        raise tokens.error("GROUP BY without an aggregate, at the end,")
 
 
 def _always(_: Document) -> bool:
@@ -112,19 +175,25 @@ def _number(tokens: Tokens) -> int:
     return int(token.value)
 
 
-def _columns(tokens: Tokens) -> tuple[dict[str, _Evaluate] | None, str | None]:
-    if tokens.take_if("symbol", "*"):
-        return None, None
-    if tokens.take_word("COUNT"):
-        tokens.expect("symbol", "(")
+def _columns(tokens: Tokens) -> list[_Column]:
+    columns = [_column(tokens)]
+    while tokens.take_if("symbol", ","):
+        columns.append(_column(tokens))
+    return columns
+
+
+def _column(tokens: Tokens) -> _Column:
+    path, aggregate = _name(tokens), None
+    name = path.rpartition(".")[2]
+    if tokens.take_if("symbol", "("):
+        aggregate = _AGGREGATES.get(path.upper())
+        if aggregate is None:
+            raise tokens.error(f"there is no aggregate {path!r}, before what stands")
+        path = "deviceId" if aggregate is len else _name(tokens)
         tokens.expect("symbol", ")")
-        return None, _name(tokens) if tokens.take_word("AS") else "Count"
-    columns: dict[str, _Evaluate] = {}
-    while not columns or tokens.take_if("symbol", ","):
-        path = _name(tokens)
-        _, evaluate = _reference(path)
-        columns[_name(tokens) if tokens.take_word("AS") else path.rpartition(".")[2]] = evaluate
-    return columns, None
+    if tokens.take_word("AS"):
+        name = _name(tokens)
+    return _Column(name, path, _reference(path)[1], aggregate)
 
 
 def _name(tokens: Tokens) -> str:

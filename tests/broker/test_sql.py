@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from localcloud.broker.sql_action import REMOVED, parse_action
 from localcloud.broker.sql_expression import Properties, parse_condition
-from localcloud.broker.sql_tokens import KEYWORDS, SqlError
+from localcloud.broker.sql_tokens import KEYWORDS
 from localcloud.broker.sql_values import EvaluationError, like
+from localcloud.expressions import ExpressionError
 
 MESSAGE = Properties(
     {"label": "bus stop", "to": "Store5"},
@@ -130,7 +131,7 @@ def test_an_unknown_operand_does_not_matter_where_the_other_decides(sql: str, ex
     ],
 )
 def test_what_is_outside_the_subset_is_refused_with_its_place(sql: str, reason: str) -> None:
-    with pytest.raises(SqlError, match=reason):
+    with pytest.raises(ExpressionError, match=reason):
         parse_condition(sql)
 
 
@@ -151,7 +152,7 @@ def test_an_action_sets_and_removes_properties_one_after_the_other() -> None:
     ],
 )
 def test_what_is_no_action_is_refused_with_its_place(sql: str, reason: str) -> None:
-    with pytest.raises(SqlError, match=reason):
+    with pytest.raises(ExpressionError, match=reason):
         parse_action(sql)
 
 
@@ -165,7 +166,7 @@ def test_any_text_is_a_condition_or_is_refused(sql: str) -> None:
     """And a condition has one of three values, if its operators are defined for theirs."""
     try:
         condition = parse_condition(sql)
-    except SqlError:
+    except ExpressionError:
         return
     with suppress(EvaluationError):
         assert condition(MESSAGE) in (True, False, None)

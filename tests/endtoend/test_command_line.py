@@ -57,6 +57,7 @@ def services_of(process: Process) -> dict[str, int]:
     return {
         "storage" if "azurite" in words[1] else words[2].removeprefix("localcloud."): pid
         for pid, words in commands.items()
+        if len(words) > 2  # not yet what it will be
     }
 
 

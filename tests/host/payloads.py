@@ -116,6 +116,8 @@ INPUTS: list[tuple[str, TriggerInput]] = [
     ("stored_message", stored_message(errand(b'{"Id": "other", "dequeuecount": 9, "x": {"y": 1}}'), binary=False)),
     ("stored_parcel", stored_message(errand(b"\xff\x00"), binary=True)),
     ("stored_parcel", stored_message(StoredMessage(b"", "e-2", 1, MOMENT, MOMENT, "receipt"), binary=True)),
+    ("plain_text", stored_message(errand("größe".encode()), binary=False)),
+    ("plain_bytes", stored_message(errand(b"\xff\x00"), binary=True)),
     ("dropped_blob", stored_blob(drop(b"\xff\x00", origin="größe"), binary=True)),
     ("dropped_blob", stored_blob(drop(b""), binary=True)),
     ("dropped_blob", stored_blob(drop("ä".encode()), binary=False)),

@@ -30,7 +30,7 @@ async def test_functions_see_with_the_local_host_what_they_see_with_the_real_wor
     assert not [line for line in real if "failed" in line]
     seen = {line["function"] for line in real if "function" in line}
     triggers = {"event_batch", "event_one", "event_text", "queue_message", "topic_message", "queue_batch", "tick"}
-    assert seen == triggers | {"dropped_blob", "stored_message", "stored_parcel", "thing"}
+    assert seen == triggers | {"dropped_blob", "stored_message", "stored_parcel", "plain_text", "plain_bytes", "thing"}
     assert local == real
 
 

@@ -24,6 +24,7 @@ async def test_thumbprints_are_kept_in_one_spelling(hub: Hub, device_id: str) ->
         b"",
         b"[]",
         b"{",
+        b'{"statusReason": "\xed\xa0\x80"}',
         {"deviceId": "another"},
         {"status": "asleep"},
         {"status": ["enabled"]},
@@ -70,6 +71,19 @@ async def test_a_twin_that_was_read_can_be_sent_back(hub: Hub, device_id: str) -
 async def test_a_call_outside_of_the_limits_is_refused(hub: Hub, device_id: str, call: dict[str, Any]) -> None:
     await hub.register(device_id)
     assert refusal(await hub.call("POST", f"/twins/{device_id}/methods", call)) == (400, "ArgumentInvalid")
+
+
+@pytest.mark.parametrize("body", [b"", b"5", b"[", b'["\xff"]', b'{"\xed\xa0\x80": 1}', b"[" * 100_000, b'[{"id": 1}]'])
+async def test_what_is_no_document_is_refused_everywhere(hub: Hub, device_id: str, body: bytes) -> None:
+    await hub.register(device_id)
+    requests = [("POST", "/devices"), ("POST", "/devices/query"), ("PUT", f"/devices/{device_id}")]
+    requests += [
+        ("PATCH", f"/twins/{device_id}"),
+        ("PUT", f"/twins/{device_id}"),
+        ("POST", f"/twins/{device_id}/methods"),
+    ]
+    for method, path in requests:
+        assert refusal(await hub.call(method, path, body, if_match="*")) == (400, "ArgumentInvalid"), path
 
 
 @pytest.mark.parametrize("with_port", [True, False])

@@ -20,6 +20,7 @@ async def test_a_report_that_a_twin_cannot_hold_is_refused_and_changes_nothing(
         client.send(Subscribe(1, ((TWIN_ANSWERS, 1),)))
         assert await client.receive() == Suback(1, b"\x01")
         bad = [b"", b"[]", b'{"a": NaN}', b'{"a.b": 1}', b"[" * 100_000, b'{"a":' * 11 + b"1" + b"}" * 11, b"\xff"]
+        bad += [b'{"a": "\xed\xa0\x80"}', b'{"a": "\\ud800"}', b'{"a": 1e400}']
         bad += [b'{"a": "%s"}' % (b"x" * 5000), b'{"a": 5000000000000000}']
         for number, body in enumerate(bad):
             client.publish(f"$iothub/twin/PATCH/properties/reported/?$rid={number}", body, qos=0)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from tests.iothub.services import ROOT
-from tests.soak import amqp_frames, connections, messages, mqtt_frames
+from tests.soak import amqp_frames, amqp_splits, connections, messages, mqtt_frames, mqtt_splits
 from tests.soak.figures import Report
 
 RESULT: Final = ROOT / ".localcloud" / "soak.json"
@@ -23,6 +23,8 @@ def main() -> int:
     """The exit code."""
     options = _parse_options()
     parts: dict[str, Part] = {
+        "amqp-splits": amqp_splits.run,
+        "mqtt-splits": mqtt_splits.run,
         "amqp-frames": lambda folder: amqp_frames.run(folder, options.frames, options.seed),
         "mqtt-frames": lambda folder: mqtt_frames.run(folder, options.frames, options.seed),
         "amqp-connections": lambda folder: connections.run_amqp(folder, options.connections),

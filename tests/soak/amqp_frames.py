@@ -203,11 +203,14 @@ async def run(directory: Path, frames: int, seed: int) -> Report:
     report = Report("AMQP frames")
     config, log = directory / "entities.toml", directory / "broker.log"
     config.write_text(amqp_talk.CONFIG, encoding="utf-8")
-    broker = await start_broker(config, log)
+    durably = ("--data", str(directory / "data"))
+    broker = await start_broker(config, log, 0, *durably)
     try:
         await _run(broker, frames, seed, report)
     finally:
         await broker.stop()
+    broker = await start_broker(config, log, 0, *durably)  # with all that is left of it
+    await broker.stop()
     report.check("Traceback" not in log.read_text(encoding="utf-8"), f"a traceback in {log}")
     return report
 

@@ -53,11 +53,11 @@ async def _measure(
     for _ in range(max(min(WARM_UP, count) // ROUND, 1)):
         await some(min(ROUND, count))
     await all_closed()
-    before, highest = rss_bytes(pid), 0
+    before, sizes = rss_bytes(pid), []
     started_s, cpu_before_s = loop.time(), cpu_s(pid)
     for start in range(0, count, ROUND):
         await some(min(ROUND, count - start))
-        highest = max(highest, rss_bytes(pid))
+        sizes.append(rss_bytes(pid))
     elapsed_s = loop.time() - started_s
     cpu_used_s = cpu_s(pid) - cpu_before_s
     await all_closed()
@@ -67,7 +67,8 @@ async def _measure(
         "connections": count,
         "a second": round(count / elapsed_s),
         "server's CPU": f"{cpu_used_s:.1f} s",
-        "memory before, highest and after": f"{mib(before)}/{mib(highest)}/{mib(after)} MiB",
+        "memory before and after": f"{mib(before)}/{mib(after)} MiB",
+        "on the way": "/".join(str(mib(size)) for size in sizes[:: max(len(sizes) // 5, 1)]),
     }
 
 

@@ -1,7 +1,7 @@
 """Ways to damage a conversation, whatever its protocol. Pure: the same chance does the same damage."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 Frames = list[bytes]
@@ -113,3 +113,17 @@ def pieces(stream: bytes, chance: random.Random, longest: int = 600) -> list[byt
         found.append(stream[:size])
         stream = stream[size:]
     return found
+
+
+_NEAR_BYTES = 9  # of a frame: its header, and one
+
+
+def split_points(frames: Iterable[bytes], step: int) -> list[int]:
+    """Where to split or cut: everywhere in and beside the headers of frames, and at every `step`th byte between."""
+    found: set[int] = set()
+    position = 0
+    for frame in frames:
+        found |= {position + near for near in range(-1, min(_NEAR_BYTES, len(frame)))}
+        found |= set(range(position, position + len(frame), step))
+        position += len(frame)
+    return sorted(point for point in found if 0 < point < position)

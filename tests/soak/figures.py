@@ -1,5 +1,6 @@
 """What a process costs, from /proc, and what a run reports."""
 
+import gc
 import os
 import socket
 from collections.abc import Iterable
@@ -58,3 +59,9 @@ def spread_mib(samples: Iterable[int]) -> str:
     """Smallest, median and largest of sizes."""
     sizes = list(samples)
     return f"{mib(min(sizes))}/{mib(median(sizes))}/{mib(max(sizes))} MiB"
+
+
+def living(*kinds: type) -> int:
+    """How many objects of these kinds there are in this process."""
+    gc.collect()
+    return sum(isinstance(one, kinds) for one in gc.get_objects())

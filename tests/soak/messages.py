@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import random
+import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ STALLED_S = 120.0  # without a completion: something hangs
 MAX_GROWTH_BYTES = 16 * MIB  # between the first and the last part of the run, both at the same depth
 CONFIG = f"""
 [servicebus.queues.{QUEUE}]
-LockDuration = "PT30S"
+LockDuration = "PT15S"
 MaxDeliveryCount = 2000
 """
 
@@ -95,20 +96,20 @@ class Soak:
         self.report = Report("messages")
 
     async def run(self) -> Report:
+        children_cpu_s = _children_cpu_s()
         broker = await Broker.start(self._directory)
         started_s = time.monotonic()
-        workers_cpu_s = 0.0
         try:
             self._start_workers(broker.port)
             await self._until_all_are_sent(broker)
             await self._until_empty(broker)
             elapsed_s = time.monotonic() - started_s
-            workers_cpu_s = sum(cpu_s(process.pid or 0) for process in self._processes if process.is_alive())
         finally:
             self._stop.set()
             await asyncio.to_thread(self._end_workers)
             broker_cpu_s = broker.cpu_s
             await broker.service.stop()
+        workers_cpu_s = _children_cpu_s() - children_cpu_s - broker_cpu_s
         self._tell(broker, elapsed_s, workers_cpu_s, broker_cpu_s)
         self.report.check("Traceback" not in broker.log.read_text(encoding="utf-8"), f"a traceback in {broker.log}")
         return self.report
@@ -213,6 +214,12 @@ class Soak:
         warm = [sample for sample in self._samples if sample.done > self._messages * 0.1]
         quarter = max(len(warm) // 4, 1)
         return int(_median(warm[-quarter:]) - _median(warm[:quarter])) if warm else 0
+
+
+def _children_cpu_s() -> float:
+    """Of all processes that this one has started and that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _median(samples: Sequence[Sample]) -> float:

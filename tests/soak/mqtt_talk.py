@@ -26,8 +26,9 @@ _METHODS = "$iothub/methods/POST/#"
 _STRANGE_BAGS = ("%24.exp=9999-99-99", "%24.exp=0001-01-01", "=", "%00=%ff", "a=" + "b" * 60_000, "%24.uid=%F0%9F")
 
 
-def connect(hub: str, device_id: str, will: Will | None = None) -> Connect:
-    return Connect(device_id, f"{hub}/{device_id}/?api-version={API_VERSION}", None, 60, clean_session=False, will=will)
+def connect(hub: str, device_id: str, token: bytes | None, will: Will | None = None) -> Connect:
+    username = f"{hub}/{device_id}/?api-version={API_VERSION}"
+    return Connect(device_id, username, token, 60, clean_session=False, will=will)
 
 
 def publish(topic: str, payload: bytes, packet_id: int = 0) -> Publish:
@@ -35,12 +36,12 @@ def publish(topic: str, payload: bytes, packet_id: int = 0) -> Publish:
     return Publish(topic, payload, min(packet_id, 1), packet_id, retain=False, duplicate=False)
 
 
-def conversations(hub: str, device_id: str) -> list[list[bytes]]:
-    """Each the packets of one connection."""
+def conversations(hub: str, device_id: str, token: bytes | None = None) -> list[list[bytes]]:
+    """Each the packets of one connection. Without a token the device has a certificate."""
     events = f"devices/{device_id}/messages/events"
     position = json.dumps({"speed_kmh": 31.5, "position": [52.5, 13.4]}).encode()
     telemetry: list[Packet] = [
-        connect(hub, device_id, Will(f"{events}/type=telemetry", b"gone", 1, retain=False)),
+        connect(hub, device_id, token, Will(f"{events}/type=telemetry", b"gone", 1, retain=False)),
         publish(f"{events}/type=telemetry&%24.mid=m1&%24.ct=application%2Fjson", position, 1),
         publish(f"{events}/type=telemetry", position),
         publish(f"{events}/urgent=yes&type=telemetry&%24.exp=2030-01-01T00%3A00%3A00Z", position * 40, 2),
@@ -50,7 +51,7 @@ def conversations(hub: str, device_id: str) -> list[list[bytes]]:
         Disconnect(),
     ]
     twin: list[Packet] = [
-        connect(hub, device_id),
+        connect(hub, device_id, token),
         Subscribe(1, ((_TWIN_ANSWERS, 0), (_DESIRED, 1), (_METHODS, 0))),
         publish("$iothub/twin/GET/?$rid=1", b""),
         publish("$iothub/twin/PATCH/properties/reported/?$rid=2", json.dumps({"a": {"b": [1, None]}}).encode(), 2),

@@ -4,12 +4,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import amqp_frames, connections, messages, mqtt_frames
+from tests.soak import amqp_frames, amqp_splits, connections, messages, mqtt_frames, mqtt_splits
 from tests.soak.figures import Report
 
 
 def held(report: Report) -> None:
     assert not report.failures, "\n".join(report.lines())
+
+
+async def test_amqp_conversations_may_be_split_or_cut_anywhere(tmp_path: Path) -> None:
+    """The same answers in two pieces as in one, and of one that is cut neither a session nor a link lives on."""
+    held(await amqp_splits.run(tmp_path, step=97))
+
+
+async def test_mqtt_conversations_may_be_split_or_cut_anywhere(tmp_path: Path) -> None:
+    """The same answers in two pieces as in one, and of one that is cut no session lives on."""
+    held(await mqtt_splits.run(tmp_path, step=97))
 
 
 async def test_damaged_amqp_frames_harm_nobody_else(tmp_path: Path) -> None:

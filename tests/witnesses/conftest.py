@@ -15,6 +15,7 @@ from localcloud.services import LocalCloud
 from tests.witnesses.listing import HERE, Behaviour, behaviours
 from tests.witnesses.running import Run, running
 
+CERTIFICATES: Final = "certificates"  # the folder of those of devices
 _MQTT_PORT: Final = 8883  # the device SDK knows no other
 
 StartServices = Callable[[LocalCloud], Awaitable[None]]
@@ -54,6 +55,11 @@ def _layout(directory: Path) -> Layout:
     return replace(layout, mqtt_port=_MQTT_PORT)
 
 
+def gateway_of(layout: Layout) -> str:
+    """An address beside the hub's own, for a second way to it."""
+    return layout.address.replace("127.12.", "127.13.", 1)
+
+
 def _config(directory: Path) -> Path:
     """`entities.toml` with a queue, or an event hub with two partitions, for every behaviour."""
     lines = [(HERE / "entities.toml").read_text(encoding="utf-8")]
@@ -73,5 +79,7 @@ def _environment(layout: Layout) -> dict[str, str]:
         "EVENT_HUBS": layout.amqp_connection,
         "STORAGE": layout.storage_connection,
         "IOT_HUB": layout.iothub_service_connection,
-        "IOT_HUB_PKI": str(layout.pki),
+        "IOT_HUB_CA": str(layout.pki / "root.pem"),
+        "IOT_GATEWAY": gateway_of(layout),
+        "IOT_CERTIFICATES": str(layout.directory / CERTIFICATES),
     }

@@ -31,16 +31,16 @@ class Behaviour:
 def behaviours(service: str = "*") -> Sequence[Behaviour]:
     """All behaviours of a service (the name of its folder) or of all services, in the order of the files.
 
-    Raises ValueError for a file in which one is stated twice or in another way than can be read here, and when there is
-    none.
+    Raises ValueError as `stated_in` does, and when there are none.
     """
-    found = [one for file in sorted(HERE.glob(f"{service}/*.test.mjs")) for one in _stated(file)]
+    found = [one for file in sorted(HERE.glob(f"{service}/*.test.mjs")) for one in stated_in(file)]
     if not found:
         raise ValueError(f"no witness of {service} states anything")
     return found
 
 
-def _stated(file: Path) -> Sequence[Behaviour]:
+def stated_in(file: Path) -> Sequence[Behaviour]:
+    """The behaviours of a file. Raises ValueError for one that is stated twice or in a way that cannot be read here."""
     text = file.read_text(encoding="utf-8")
     found = [Behaviour(file, json.loads(name), json.loads(reference)) for name, reference in _BEHAVIOUR.findall(text)]
     if len(found) != len(_CALL.findall(text)):

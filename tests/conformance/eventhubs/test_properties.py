@@ -7,6 +7,7 @@ import pytest
 from azure.eventhub.exceptions import EventHubError
 
 from tests.conformance.documented import documented
+from tests.conformance.eventhubs.clients import WAIT_S
 from tests.conformance.eventhubs.hub import Hub, with_hub
 
 _PRODUCER = "python/api/azure-eventhub/azure.eventhub.eventhubproducerclient"
@@ -55,9 +56,10 @@ async def test_a_partition_says_which_are_its_first_and_last_events(hub: Hub) ->
 async def test_a_partition_whose_events_are_gone_is_empty_and_counts_on(hub: Hub) -> None:
     """The last event's number stays known."""
     filled = {"is_empty": True}
-    while filled["is_empty"]:
-        await hub.send("a", partition_id="0")
-        filled = await hub.producer.get_partition_properties("0")
+    async with asyncio.timeout(WAIT_S):
+        while filled["is_empty"]:
+            await hub.send("a", partition_id="0")
+            filled = await hub.producer.get_partition_properties("0")
     await asyncio.sleep(_RETENTION_S * 1.1)
     emptied = await hub.producer.get_partition_properties("0")
     assert (filled["is_empty"], emptied["is_empty"]) == (False, True)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from azure.eventhub.exceptions import EventHubError
 
 from tests.conformance.documented import documented
-from tests.conformance.eventhubs.clients import Reading, Threads
+from tests.conformance.eventhubs.clients import WAIT_S, Reading, Threads
 from tests.conformance.eventhubs.hub import SECOND_GROUP, Hub, with_hub
 
 _FEATURES = "azure/event-hubs/event-hubs-features"
@@ -208,9 +208,12 @@ async def test_a_reader_that_prefetches_few_gets_all_the_same(hub: Hub) -> None:
 @documented(f"{_FEATURES}#event-consumers")
 @with_hub()
 async def test_an_idle_reader_gets_an_event_as_soon_as_it_comes(hub: Hub) -> None:
-    """There is no polling: events are delivered through the open session. Its keep-alives are answered."""
-    reading = hub.read(client={"keep_alive": 1})
-    await asyncio.sleep(3)
+    """There is no polling: events are delivered through the open session.
+
+    The client hangs up after two seconds without a sign of life, so the service gives signs.
+    """
+    reading = hub.read(client={"idle_timeout": 2})
+    await asyncio.sleep(5)
     await hub.send("a", partition_id="0")
     assert await reading.bodies(1) == ["a"]
     assert not reading.errors
@@ -222,9 +225,10 @@ async def test_events_are_gone_after_the_time_of_retention(hub: Hub) -> None:
     """A reader with an older position begins at the first event that is kept."""
 
     async def send_until_read(body: str, *readings: Reading) -> None:
-        while not all(reading.events for reading in readings):
-            await hub.send(body, partition_id="0")
-            await asyncio.sleep(0.5)
+        async with asyncio.timeout(WAIT_S):
+            while not all(reading.events for reading in readings):
+                await hub.send(body, partition_id="0")
+                await asyncio.sleep(0.5)
 
     first = hub.read("-1")
     await send_until_read("old", first)

@@ -13,6 +13,7 @@ from azure.servicebus import ServiceBusMessage
 from localcloud.processes import Child
 from tests.conformance.documented import documented
 from tests.host.conftest import Bench
+from tests.host.test_failures import read_checkpoint, until_checkpointed
 
 _HOST_JSON = "azure/azure-functions/functions-host-json"
 _JOB_HOST = "AzureFunctionsJobHost__"
@@ -36,6 +37,7 @@ async def other_host(stage: Bench) -> Child:
             f"{_JOB_HOST}functions__2": "ahead",
             f"{_JOB_HOST}extensions__serviceBus__prefetchCount": "5",
             f"{_JOB_HOST}extensions__serviceBus__minMessageBatchSize": "1",
+            f"{_JOB_HOST}extensions__eventHubs__batchCheckpointFrequency": "100",
             f"{_OFFSET}type": "fromEnqueuedTime",
             f"{_OFFSET}enqueuedTimeUtc": moment,
         },
@@ -75,13 +77,16 @@ async def test_messages_that_are_fetched_ahead_wait_for_no_others(stage: Bench, 
 
 @documented("azure/azure-functions/performance-reliability#write-defensive-functions")
 async def test_a_first_signal_lets_functions_finish_and_a_second_one_does_not(stage: Bench, other_host: Child) -> None:
-    """A host that stops takes nothing more and waits for what runs, unless somebody is impatient."""
+    """A host that stops takes nothing more, records how far events were read (`batchCheckpointFrequency` batches were
+    not full yet) and waits for what runs, unless somebody is impatient.
+    """
+    assert await read_checkpoint(stage, "since", "0", "$Default") is None
     url = f"http://127.0.0.1:{other_host.ready['port']}/admin/functions/dawdle"
     async with aiohttp.ClientSession() as session, session.post(url, json={}) as answer:
         assert answer.status == 202
     await stage.observer.wait("dawdle")
     os.kill(other_host.pid, signal.SIGTERM)
-    await asyncio.sleep(0.5)
+    await until_checkpointed(stage, "since", "0", 1)
     assert other_host.running
     os.kill(other_host.pid, signal.SIGTERM)
     async with asyncio.timeout(5):

@@ -88,6 +88,22 @@ async def test_a_query_can_choose_and_count(hub: Hub, fleet: str) -> None:
     )
 
 
+@documented(f"{LANGUAGE}#group-by-clause")
+async def test_a_query_can_group(hub: Hub, fleet: str) -> None:
+    """A row for each value of a property, with counts, sums, means and extremes."""
+    columns = "COUNT() AS devices, SUM(tags.number) AS sum, AVG(tags.number) AS mean, MIN(tags.number), MAX(tags.text)"
+    query = f"SELECT tags.place.market AS market, {columns} FROM devices WHERE tags.fleet = '{fleet}'"
+    _, headers, rows = await hub.exchange("POST", "/devices/query", {"query": f"{query} GROUP BY tags.place.market"})
+    assert headers["x-ms-item-type"] == "raw"
+    assert sorted(rows, key=lambda row: str(row["market"])) == [
+        {"market": "de", "devices": 4, "sum": 12, "mean": 3, "MIN": 0},
+        {"market": "fr", "devices": 3, "sum": 9, "mean": 3, "MIN": 1},
+    ]
+    models = f"SELECT COUNT() AS n FROM devices WHERE tags.fleet = '{fleet}' GROUP BY properties.desired.model"
+    _, _, rows = await hub.exchange("POST", "/devices/query", {"query": models})
+    assert sorted(row["n"] for row in rows) == [1, 1, 1, 1, 3]
+
+
 @documented(LANGUAGE)
 @pytest.mark.parametrize(
     "query",
@@ -100,6 +116,12 @@ async def test_a_query_can_choose_and_count(hub: Hub, fleet: str) -> None:
         "SELECT * FROM devices WHERE tags.a =",
         "SELECT * FROM devices WHERE length(tags.a) = 1",
         "SELECT * FROM devices GROUP BY tags.a",
+        "SELECT tags.a FROM devices GROUP BY tags.a",
+        "SELECT tags.b, COUNT() FROM devices GROUP BY tags.a",
+        "SELECT tags.b, COUNT() FROM devices",
+        "SELECT COUNT(tags.b) FROM devices",
+        "SELECT MEDIAN(tags.b) FROM devices",
+        "SELECT COUNT() FROM devices GROUP tags.a",
         "SELECT TOP x * FROM devices",
         "DELETE * FROM devices",
     ],

@@ -95,7 +95,7 @@ def declared(item: pytest.Function) -> Mapping[str, Entity]:
 def global_name(item: pytest.Function, name: str) -> str:
     """The name in the namespace of an entity that the test calls `name`: no two tests share one."""
     module = item.module.__name__.rpartition(".test_")[2]
-    return re.sub(r"\W+", "-", f"{module}-{item.name.removeprefix('test_')}-{name}").strip("-")
+    return re.sub(r"[^\w/]+", "-", f"{module}-{item.name.removeprefix('test_')}-{name}").strip("-")
 
 
 def document(items: Sequence[pytest.Function]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Topics and what their subscriptions take: rules, filters and actions."""
 
+from collections.abc import Mapping
+
 import pytest
 from azure.servicebus import ServiceBusMessage
 
@@ -9,6 +11,7 @@ from tests.conformance.servicebus.entities import (
     SECOND,
     correlation_rule,
     entities,
+    queue,
     sql_rule,
     subscription,
     topic,
@@ -249,3 +252,15 @@ async def test_what_a_filter_fails_on_is_dead_lettered_if_that_is_switched_on(st
     assert await peek(silent[DEAD_LETTERS]) == []
     for source in (telling, silent):
         assert bodies(await peek(source.receiver)) == ["a number"]
+
+
+@documented("azure/service-bus-messaging/service-bus-amqp-request-response#service-bus-entity-address")
+@entities(**{"site1/orders": queue(DEAD_LETTERS), "site1/orders/all": topic(only=subscription())})
+async def test_names_may_have_slashes(stations: Mapping[str, Station]) -> None:
+    """One may begin like another, and what belongs to an entity is found behind its name."""
+    orders, everything = stations["site1/orders"], stations["site1/orders/all"]
+    await send(orders.sender, "order")
+    await send(everything.sender, "all")
+    assert bodies(await receive(everything.subscriptions["only"].receiver)) == ["all"]
+    await orders.receiver.dead_letter_message(await receive_one(orders.receiver))
+    assert bodies(await receive(orders[DEAD_LETTERS])) == ["order"]

@@ -123,6 +123,18 @@ def stored_parcel(message: func.QueueMessage, context: func.Context) -> None:
     observe("stored_parcel", seen_in_stored_message(message), seen_in_context(context))
 
 
+@app.queue_trigger(arg_name="text", queue_name="notes", connection="AzureWebJobsStorage")
+def plain_text(text: str, context: func.Context) -> None:
+    observe("plain_text", text, seen_in_context(context))
+
+
+@app.queue_trigger(
+    arg_name="data", queue_name="raw-notes", connection="AzureWebJobsStorage", data_type=func.DataType.BINARY
+)
+def plain_bytes(data: bytes, context: func.Context) -> None:
+    observe("plain_bytes", data.hex(), seen_in_context(context))
+
+
 @app.blob_trigger(arg_name="blob", path="drops/{car}/{name}.csv", connection="AzureWebJobsStorage")
 def dropped_blob(blob: func.InputStream, context: func.Context) -> None:
     """Fails for a blob that says so."""

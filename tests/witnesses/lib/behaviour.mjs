@@ -10,9 +10,9 @@ const TIMEOUT_MS = 60_000;
 const file = basename(process.argv[1], ".test.mjs");
 let stated = 0;
 
-/** Behaviours that are about the same thing. They run side by side, so each needs entities of its own. */
-export function feature(title, behaviours) {
-  describe(title, { concurrency: AT_ONCE }, behaviours);
+/** Behaviours about the same thing. Unless told otherwise they run side by side, each with entities of its own. */
+export function feature(title, behaviours, atOnce = AT_ONCE) {
+  describe(title, { concurrency: atOnce }, behaviours);
 }
 
 /**

@@ -7,6 +7,16 @@ const SHORT_MS = 1_000;
 
 const send = (queue, body, timeToLive) => client.createSender(queue).sendMessages({ body, timeToLive });
 
+/** Sends a message that soon expires to a receiver that is open already, and receives it. */
+async function receivedInTime(queue, body) {
+  const sender = client.createSender(queue);
+  const receiver = client.createReceiver(queue);
+  await sender.sendMessages({ body: "opens both" });
+  await receiver.completeMessage(await receiveOne(receiver));
+  await sender.sendMessages({ body, timeToLive: 2 * SHORT_MS });
+  return [receiver, await receiveOne(receiver)];
+}
+
 feature("Expiry", () => {
   behaviour(
     "A message that outlives its time to live is no longer delivered, and dropped",
@@ -65,9 +75,7 @@ feature("Expiry", () => {
     "Expiry does not touch a message under lock: it can still be completed",
     "azure/service-bus-messaging/message-expiration",
     async (queue) => {
-      await send(queue, "in time", 2 * SHORT_MS);
-      const receiver = client.createReceiver(queue);
-      const message = await receiveOne(receiver);
+      const [receiver, message] = await receivedInTime(queue, "in time");
       await delay(2 * SHORT_MS + 200);
       await receiver.completeMessage(message);
     },
@@ -77,9 +85,7 @@ feature("Expiry", () => {
     "When a message that has expired under lock is abandoned, expiry takes immediate effect",
     "azure/service-bus-messaging/message-expiration",
     async (queue) => {
-      await send(queue, "too late", 2 * SHORT_MS);
-      const receiver = client.createReceiver(queue);
-      const message = await receiveOne(receiver);
+      const [receiver, message] = await receivedInTime(queue, "too late");
       await delay(2 * SHORT_MS + 200);
       await receiver.abandonMessage(message);
       await assertNothingComes(receiver);
@@ -90,9 +96,8 @@ feature("Expiry", () => {
     "Time to live is not observed in the dead-letter queue",
     "azure/service-bus-messaging/service-bus-dead-letter-queues#the-dead-letter-queue",
     async (queue) => {
-      await send(queue, "kept", 2 * SHORT_MS);
-      const receiver = client.createReceiver(queue);
-      await receiver.deadLetterMessage(await receiveOne(receiver));
+      const [receiver, message] = await receivedInTime(queue, "kept");
+      await receiver.deadLetterMessage(message);
       await delay(2 * SHORT_MS + 200);
       assert.equal((await receiveOne(deadLettersOf(queue))).body, "kept");
     },
@@ -102,11 +107,24 @@ feature("Expiry", () => {
     "A deferred message is not expired by itself",
     "azure/service-bus-messaging/service-bus-dead-letter-queues#time-to-live",
     async (queue) => {
-      await send(queue, "set aside", 2 * SHORT_MS);
-      const receiver = client.createReceiver(queue);
-      await receiver.deferMessage(await receiveOne(receiver));
+      const [receiver, message] = await receivedInTime(queue, "set aside");
+      await receiver.deferMessage(message);
       await delay(2 * SHORT_MS + 200);
       await eventually(async () => (await contents(client.createReceiver(queue))).length === 1);
+    },
+  );
+
+  behaviour(
+    "A deferred message that has expired goes to the dead-letter queue when it is asked for, if the queue wants it",
+    "azure/service-bus-messaging/message-deferral",
+    async () => {
+      const queue = "expiring-deferred";
+      const [receiver, message] = await receivedInTime(queue, "asked for too late");
+      await receiver.deferMessage(message);
+      await delay(2 * SHORT_MS + 200);
+      assert.deepEqual(await contents(deadLettersOf(queue)), []);
+      await assert.rejects(receiver.receiveDeferredMessages(message.sequenceNumber), { code: "MessageNotFound" });
+      assert.equal((await receiveOne(deadLettersOf(queue))).deadLetterReason, "TTLExpiredException");
     },
   );
 });

@@ -48,7 +48,8 @@ feature("Forwarding", () => {
     async () => {
       await client.createSender("forwarding-dead").sendMessages({ body: "dead" });
       const receiver = client.createReceiver("forwarding-dead");
-      await receiver.deadLetterMessage(await receiveOne(receiver), { deadLetterReason: "why", deadLetterErrorDescription: "" });
+      const reasons = { deadLetterReason: "why", deadLetterErrorDescription: "because" };
+      await receiver.deadLetterMessage(await receiveOne(receiver), reasons);
       const dead = await receiveOne(client.createReceiver("all-dead"));
       assert.deepEqual([dead.body, dead.deadLetterReason, dead.deadLetterSource], ["dead", "why", "forwarding-dead"]);
     },

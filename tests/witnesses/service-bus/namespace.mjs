@@ -7,7 +7,7 @@ import Long from "long";
 import { required } from "../lib/behaviour.mjs";
 
 // Long enough for a slow machine; where a message is there, nothing waits for it.
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 20_000;
 const SILENCE_MS = 1_000;
 
 /** A connection of its own, for what one behaviour alone needs. */

@@ -46,7 +46,8 @@ feature("Rules", () => {
     "azure/service-bus-messaging/service-bus-amqp-request-response#rule-operations",
     async () => {
       const manager = client.createRuleManager("rules-listed", SUBSCRIPTION);
-      const filter = { correlationId: "c", subject: "s", applicationProperties: { colour: "red", count: 3, new: true } };
+      const applicationProperties = { colour: "red", count: 3, used: true };
+      const filter = { correlationId: "c", subject: "s", applicationProperties };
       await manager.createRule("by-sql", { sqlExpression: "speed > 100" }, { sqlExpression: "SET fast = TRUE" });
       await manager.createRule("by-correlation", filter);
       const [, correlation, sql] = await rulesOf(manager);
@@ -54,7 +55,7 @@ feature("Rules", () => {
       assert.equal(sql.action.sqlExpression, "SET fast = TRUE");
       assert.equal(correlation.filter.correlationId, "c");
       assert.equal(correlation.filter.subject, "s");
-      assert.deepEqual(correlation.filter.applicationProperties, filter.applicationProperties);
+      assert.deepEqual(correlation.filter.applicationProperties, applicationProperties);
       assert.deepEqual(await names(manager), [DEFAULT_RULE, "by-correlation", "by-sql"]);
       await manager.deleteRule("by-sql");
       assert.deepEqual(await names(manager), [DEFAULT_RULE, "by-correlation"]);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import Long from "long";
 import { behaviour, feature } from "../lib/behaviour.mjs";
-import { bodies, client, receiveAll, receiveOne, assertNothingComes, contents } from "./namespace.mjs";
+import { bodies, client, contents, receiveAll, receiveOne } from "./namespace.mjs";
 
 const SOON_MS = 2_000;
 const inMs = (delayMs) => new Date(Date.now() + delayMs);
@@ -42,17 +42,14 @@ feature("Scheduling", () => {
   );
 
   behaviour(
-    "A scheduled message can be cancelled before its time: it never comes",
+    "A scheduled message can be cancelled before its time, which deletes it",
     "azure/service-bus-messaging/message-sequencing#scheduled-messages",
     async (queue) => {
       const sender = client.createSender(queue);
-      const due = inMs(SOON_MS);
-      const numbers = await sender.scheduleMessages([{ body: "cancelled" }, { body: "kept" }], due);
+      const numbers = await sender.scheduleMessages([{ body: "cancelled" }, { body: "kept" }], inMs(600_000));
       assert.equal(numbers.length, 2);
       await sender.cancelScheduledMessages(numbers[0]);
-      const receiver = client.createReceiver(queue);
-      assert.equal((await receiveOne(receiver)).body, "kept");
-      await assertNothingComes(receiver);
+      assert.deepEqual(await contents(client.createReceiver(queue)), ["kept"]);
     },
   );
 
@@ -85,9 +82,9 @@ feature("Scheduling", () => {
       const due = inMs(SOON_MS);
       await client.createSender("scheduled-news").scheduleMessages({ body: "later" }, due);
       const receivers = ["first", "second"].map((name) => client.createReceiver("scheduled-news", name));
-      assert.deepEqual(await contents(receivers[0]), []);
-      assert.deepEqual(bodies(await Promise.all(receivers.map(receiveOne))), ["later", "later"]);
-      assert.ok(Date.now() >= due.getTime() - 50);
+      const messages = await Promise.all(receivers.map(receiveOne));
+      assert.deepEqual(bodies(messages), ["later", "later"]);
+      assert.ok(messages.every(({ enqueuedTimeUtc }) => enqueuedTimeUtc.getTime() >= due.getTime() - 50));
     },
   );
 });

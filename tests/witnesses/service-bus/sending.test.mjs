@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { behaviour, feature } from "../lib/behaviour.mjs";
-import { bodies, client, receiveAll, receiveOne } from "./namespace.mjs";
+import { bodies, client, contents, receiveAll, receiveOne } from "./namespace.mjs";
 
 
 async function sentAndReceived(queue, message) {
@@ -169,6 +169,26 @@ feature("Sending", () => {
     async () => {
       const receiving = client.createReceiver("no-such-queue").receiveMessages(1, { maxWaitTimeInMs: 1000 });
       await assert.rejects(receiving, { code: "MessagingEntityNotFound" });
+    },
+  );
+
+  behaviour(
+    "A queue that is disabled for senders takes nothing: MessagingEntityDisabled",
+    "azure/service-bus-messaging/entity-suspend",
+    async () => {
+      const sending = client.createSender("no-entry").sendMessages({ body: "" });
+      await assert.rejects(sending, { code: "MessagingEntityDisabled" });
+      assert.deepEqual(await contents(client.createReceiver("no-entry")), []);
+    },
+  );
+
+  behaviour(
+    "A queue that is disabled for receivers takes messages and gives none: MessagingEntityDisabled",
+    "azure/service-bus-messaging/entity-suspend",
+    async () => {
+      await client.createSender("no-exit").sendMessages({ body: "" });
+      const receiving = client.createReceiver("no-exit").receiveMessages(1, { maxWaitTimeInMs: 1_000 });
+      await assert.rejects(receiving, { code: "MessagingEntityDisabled" });
     },
   );
 

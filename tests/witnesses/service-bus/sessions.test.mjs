@@ -1,11 +1,20 @@
 import assert from "node:assert/strict";
 import { behaviour, feature } from "../lib/behaviour.mjs";
 import { delay, eventually } from "../lib/waiting.mjs";
-import { assertNothingComes, bodies, client, connect, contents, deadLettersOf, receiveAll, receiveOne } from "./namespace.mjs";
+import {
+  assertNothingComes,
+  bodies,
+  client,
+  connect,
+  contents,
+  deadLettersOf,
+  receiveAll,
+  receiveOne,
+} from "./namespace.mjs";
 
 // One queue for all, since a session is the behaviour's own; what asks for the next session has a queue for itself.
 const QUEUE = "sessions";
-const LOCK_MS = 3_000; // of the queues `short-sessions-…`
+const LOCK_MS = 5_000; // of the queues `short-sessions-…`
 
 const send = (queue, sessionId, ...contents) =>
   client.createSender(queue).sendMessages(contents.map((body) => ({ body, sessionId })));
@@ -153,7 +162,7 @@ feature("Sessions", () => {
       const receiver = await client.acceptSession(queue, session, { maxAutoLockRenewalDurationInMs: 0 });
       const message = await receiveOne(receiver);
       const first = receiver.sessionLockedUntilUtc.getTime();
-      await delay(LOCK_MS / 2);
+      await delay(LOCK_MS / 3);
       const renewed = await receiver.renewSessionLock();
       assert.ok(renewed.getTime() > first);
       await delay(first - Date.now() + 200);
@@ -255,7 +264,6 @@ feature("Sessions", () => {
         processError: async ({ error }) => void seen.push(error),
       });
       await eventually(() => seen.length >= 5);
-      await receiver.close();
       assert.deepEqual(seen, [1, 2, 3, 4, 5]);
     },
   );

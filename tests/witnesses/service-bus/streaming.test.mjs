@@ -9,7 +9,8 @@ const send = (queue, ...contents) => client.createSender(queue).sendMessages(con
 function streamed(queue, processMessage, options) {
   const receiver = client.createReceiver(queue);
   const errors = [];
-  const subscription = receiver.subscribe({ processMessage, processError: async (args) => void errors.push(args) }, options);
+  const processError = async (args) => void errors.push(args);
+  const subscription = receiver.subscribe({ processMessage, processError }, options);
   return { receiver, errors, subscription };
 }
 

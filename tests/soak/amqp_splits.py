@@ -1,12 +1,10 @@
-"""Conversations that arrive in pieces or end anywhere: every byte is tried, so this is without a network."""
+"""AMQP conversations that arrive in pieces or end anywhere, at as many points as there are: without a network."""
 
 import asyncio
-import gc
 import tomllib
+from pathlib import Path
 from typing import Any
 from uuid import UUID
-
-import pytest
 
 from localcloud.broker.amqp_types import Described, Timestamp
 from localcloud.broker.config import parse
@@ -17,9 +15,10 @@ from localcloud.broker.session import Session
 from localcloud.journal import MemoryJournal
 from tests.soak import amqp_talk
 from tests.soak.amqp_frames import parse_answers
-from tests.soak.transport import Talk
+from tests.soak.amqp_transport import Talk
+from tests.soak.damage import split_points
+from tests.soak.figures import Report, living
 
-TALKS = amqp_talk.conversations()
 _CONFIG = parse(tomllib.loads(amqp_talk.CONFIG))
 _NO_PLAIN_NUMBER = 1 << 40  # moments and the numbers of events
 
@@ -53,33 +52,38 @@ async def answer(*parts: bytes) -> list[Any]:
     return [(one.channel, one.code, masked(one.fields), len(one.payload)) for one in parse_answers(said)]
 
 
-@pytest.mark.parametrize("name", TALKS)
-async def test_a_conversation_in_two_pieces_is_the_same_conversation(name: str) -> None:
-    """At every point at which it can be split."""
-    stream = b"".join(TALKS[name])
+async def split(frames: list[bytes], step: int) -> list[int]:
+    """At which of the points a conversation in two pieces is answered in another way than the whole one."""
+    stream = b"".join(frames)
     whole = await answer(stream)
-    assert len(whole) > 10
-    for point in range(1, len(stream)):
-        assert await answer(stream[:point], stream[point:]) == whole, f"split at {point}"
+    assert len(whole) > len(amqp_talk.HANDSHAKE), "nothing is answered"
+    return [point for point in split_points(frames, step) if await answer(stream[:point], stream[point:]) != whole]
 
 
-@pytest.mark.parametrize("name", TALKS)
-async def test_a_conversation_that_is_cut_leaves_nothing_behind(name: str) -> None:
-    """At every byte: neither a connection nor a session nor a link."""
-    stream = b"".join(TALKS[name])
+async def cut(frames: list[bytes], step: int) -> int:
+    """How many connections, sessions and links live on when the conversation was cut at each of the points."""
+    stream = b"".join(frames)
     namespace = Namespace(_CONFIG, asyncio.get_running_loop(), MemoryJournal())
-    before = living()
-    for point in range(len(stream) + 1):
+    before = living(Connection, Session, Link)
+    for point in split_points(frames, step):
         talk = Talk(namespace)
         talk.hear(stream[:point])
         talk.cut()
-        assert not talk.connections
         del talk
     await asyncio.sleep(0)  # for what is to be sent at the end of a turn of the loop
-    assert living() == before
     namespace.close()
+    return living(Connection, Session, Link) - before
 
 
-def living() -> int:
-    gc.collect()
-    return sum(isinstance(one, Connection | Session | Link) for one in gc.get_objects())
+async def run(_: Path, step: int = 1) -> Report:
+    """Splits and cuts every conversation at all points."""
+    report = Report("AMQP splits and cuts")
+    tried = 0
+    for name, frames in amqp_talk.conversations().items():
+        different = await split(frames, step)
+        report.check(not different, f"{name}: another answer when split at {different[:5]}")
+        left = await cut(frames, step)
+        report.check(not left, f"{name}: {left} connections, sessions and links live on when it is cut")
+        tried += len(split_points(frames, step))
+    report.figures = {"points": tried}
+    return report

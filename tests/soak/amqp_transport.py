@@ -42,10 +42,11 @@ class Talk:
 
     def hear(self, data: bytes) -> None:
         while data and not self.transport.ended:
-            buffer = self._connection.get_buffer(-1)
-            part, data = data[: len(buffer)], data[len(buffer) :]
-            buffer[: len(part)] = part
-            self._connection.buffer_updated(len(part))
+            buffer = self._connection.get_buffer(len(data))
+            count = min(len(buffer), len(data))
+            buffer[:count] = data[:count]
+            self._connection.buffer_updated(count)
+            data = data[count:]
 
     async def answers(self) -> bytes:
         """All that was said so far."""
