@@ -3,7 +3,9 @@
 import asyncio
 import heapq
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from localcloud.broker.errors import MESSAGE_NOT_FOUND, AmqpError
 
 
 class Schedule:
@@ -22,11 +24,15 @@ class Schedule:
         heapq.heappush(self._due, (due_ms, sequence_number))
         self._set_timer()
 
-    def cancel(self, sequence_number: int) -> None:
-        del self._actions[sequence_number]
-
-    def __contains__(self, sequence_number: int) -> bool:
-        return sequence_number in self._actions
+    def cancel(self, sequence_numbers: Sequence[int]) -> set[int]:
+        """The numbers, each once. Raises AmqpError, with nothing cancelled, if one of them is not scheduled."""
+        for number in sequence_numbers:
+            if number not in self._actions:
+                raise AmqpError(MESSAGE_NOT_FOUND, f"The scheduled message {number} could not be found.")
+        cancelled = set(sequence_numbers)
+        for number in cancelled:
+            del self._actions[number]
+        return cancelled
 
     def close(self) -> None:
         self._actions.clear()

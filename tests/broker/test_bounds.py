@@ -2,19 +2,22 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
-from localcloud.broker.config import QueueSettings
-from localcloud.broker.declared_limits import DEFAULT_LIMITS
+from localcloud.broker.config import QueueSettings, TopicSettings
+from localcloud.broker.declared_limits import DEFAULT_LIMITS, Limits
 from localcloud.broker.encoder import described, encode
 from localcloud.broker.errors import AmqpError
+from localcloud.broker.locks import now_ms
 from localcloud.broker.message import DATA, parse_message
 from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.position import START, Bound, Position, parse_selector
 from localcloud.broker.queue import Queue
 from localcloud.broker.records import PartitionRecords, Records
 from localcloud.broker.retention import Retention
+from localcloud.broker.topic import Topic
 from localcloud.journal import MemoryJournal
 
 
@@ -36,6 +39,19 @@ async def test_a_full_queue_refuses_more() -> None:
         queue.put([large] * 10)
     assert len(queue.peek(1, 10_000, None)) == fitting
     queue.close()
+
+
+async def test_what_is_scheduled_to_a_topic_takes_room_too() -> None:
+    """Until it is due or cancelled."""
+    settings = TopicSettings({}, limits=Limits(max_size_bytes=5000))
+    topic = Topic("t", settings, {}, asyncio.get_running_loop(), Records(MemoryJournal()))
+    later = replace(parse_message(BODY), scheduled_ms=now_ms() + HOUR_MS)
+    numbers = topic.put([later, later])
+    with pytest.raises(AmqpError, match="maximum entity size"):
+        topic.put([later])
+    topic.cancel_scheduled(numbers)
+    topic.put([later])
+    topic.close()
 
 
 def test_a_partition_drops_its_oldest_events() -> None:
