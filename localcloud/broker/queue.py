@@ -175,6 +175,7 @@ class Queue:
 
     def _make_available(self, message: StoredMessage) -> None:
         message.state = State.AVAILABLE
+        self._drop_gone(self._available)  # also where nobody receives and messages only expire
         heapq.heappush(self._available, message.sequence_number)
         self._pump()
 
@@ -191,12 +192,14 @@ class Queue:
             self._deliver(consumer, message)
 
     def _next(self, available: list[int]) -> StoredMessage | None:
-        """Takes the oldest available message; numbers of messages that have left are dropped on the way."""
-        while available:
-            message = self._held.get(heapq.heappop(available))
-            if message is not None:
-                return message
-        return None
+        """Takes the oldest available message."""
+        self._drop_gone(available)
+        return self._held[heapq.heappop(available)] if available else None
+
+    def _drop_gone(self, available: list[int]) -> None:
+        """Drops the first numbers as long as they are those of messages that have left."""
+        while available and available[0] not in self._held:
+            heapq.heappop(available)
 
     def _deliver(self, consumer: Consumer, message: StoredMessage) -> None:
         if consumer.settled:
