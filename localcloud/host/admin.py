@@ -4,7 +4,6 @@ Sources: HostController and FunctionsController of the real host; "Manually run 
 Core Tools, whoever reaches the loopback address needs no key for them.
 """
 
-import asyncio
 import json
 import os
 import platform
@@ -20,6 +19,7 @@ from localcloud.host.app import HTTP, SCRIPT, IndexedFunction
 from localcloud.host.decoding import TriggerInput
 from localcloud.host.http_server import HttpServer
 from localcloud.host.invoker import InvocationFailed, Invoker
+from localcloud.host.waiting import RunningTasks
 
 _RUNTIME_VERSION = "4.0.0.0"
 _STARTED = time.monotonic()
@@ -51,7 +51,7 @@ class Admin:
         self._invoker = invoker
         self._about = about
         self._input_by_hand = input_by_hand
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = RunningTasks()
         self.state = "Initialized"
 
     def add_to(self, server: HttpServer) -> None:
@@ -65,8 +65,7 @@ class Admin:
 
     async def stop(self, grace_s: float) -> None:
         """Lets functions that were fired by hand finish, at most for `grace_s` seconds."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=grace_s)
+        await self._running.finish(grace_s)
 
     async def _ping(self, _: web.Request) -> web.Response:
         return web.Response(headers={"Cache-Control": "no-store, no-cache"})
@@ -153,9 +152,7 @@ class Admin:
             trigger_input = await self._input_by_hand(function, text)
         except Rejected as error:
             return web.Response(status=400, text=error.detail)
-        task = asyncio.create_task(self._invoke(function, trigger_input))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._running.start(self._invoke(function, trigger_input))
         return web.Response(status=202)
 
     async def _invoke(self, function: IndexedFunction, trigger_input: TriggerInput) -> None:

@@ -29,6 +29,7 @@ from localcloud.host.logs import current_function, logger
 from localcloud.host.message_pump import SOON_GIVEN_UP, MessagePump, UndecodableMessage, create_queue, queue_service
 from localcloud.host.settings import STORAGE_SETTING, AppSettings
 from localcloud.host.storage_decoding import StoredBlob, stored_blob
+from localcloud.host.waiting import is_set_within
 
 POISON_QUEUE = "webjobs-blobtrigger-poison"
 # In the order of .NET's enumeration, which reaches the function as a number.
@@ -130,8 +131,7 @@ class BlobListener:
             for watch in self._watches.values():
                 if not watch.is_disabled:
                     await self._scan_one(watch)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), self._interval_s)
+            await is_set_within(self._stopping, self._interval_s)
 
     async def _scan_one(self, watch: BlobWatch) -> None:
         current_function.set(watch.function.name)

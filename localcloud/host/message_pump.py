@@ -16,6 +16,7 @@ from azure.storage.queue.aio import QueueClient, QueueServiceClient
 from localcloud.host.host_json import QueueOptions
 from localcloud.host.logs import logger
 from localcloud.host.polling import PollingDelay
+from localcloud.host.waiting import RunningTasks, is_set_within
 
 LEASE = timedelta(minutes=10)
 """For how long a received message is hidden from others; it is hidden anew while its function runs."""
@@ -59,7 +60,7 @@ class MessagePump:
         self._delay = PollingDelay(options.max_polling_interval)
         self._stopping = asyncio.Event()
         self._polling: asyncio.Task[None] | None = None
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = RunningTasks()
 
     async def start(self) -> None:
         """Returns once the queue service has answered. Raises `AzureError` if it does not."""
@@ -71,24 +72,18 @@ class MessagePump:
         self._stopping.set()
         if self._polling is not None:
             await self._polling
-        if self._running:
-            _, late = await asyncio.wait(self._running, timeout=grace_s)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await self._running.finish(grace_s)
 
     async def _poll(self, batch: list[QueueMessage]) -> None:
         interrupted = False
         while True:
             for message in batch:
-                task = asyncio.create_task(self._process(message))
-                self._running.add(task)
-                task.add_done_callback(self._running.discard)
+                self._running.start(self._process(message))
             if batch:
                 self._delay.reset()
                 await self._until_there_is_room()
             else:
-                await _is_set_within(self._stopping, self._delay.next_s())
+                await is_set_within(self._stopping, self._delay.next_s())
             if self._stopping.is_set():
                 return
             try:
@@ -164,7 +159,7 @@ class MessagePump:
         """Hides the message anew at half of its lease; each time it gets another receipt."""
         lease_s = self._lease.total_seconds()
         delay_s = lease_s / _RENEWALS_PER_LEASE
-        while not await _is_set_within(handled, delay_s):
+        while not await is_set_within(handled, delay_s):
             try:
                 renewed = await self._queue.update_message(message, visibility_timeout=_whole_seconds(self._lease))
             except AzureError as error:
@@ -197,14 +192,6 @@ async def create_queue(queue: QueueClient) -> None:
         await queue.create_queue()
     except ResourceExistsError:
         return
-
-
-async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True
 
 
 def _whole_seconds(span: timedelta) -> int:

@@ -8,6 +8,7 @@ from localcloud.host.app import IndexedFunction
 from localcloud.host.decoding import TriggerInput
 from localcloud.host.invoker import InvocationFailed, Invoker, RetryContext
 from localcloud.host.logs import logger
+from localcloud.host.waiting import is_set_within
 
 
 class RetryingInvoker:
@@ -37,15 +38,7 @@ class RetryingInvoker:
                     return True
                 context = RetryContext(context.retry_count + 1, policy.max_retry_count, failure.rpc_exception)
                 logger.warning("retry %d follows in %.1f s", context.retry_count, delay_s)
-                if await _is_set_within(abandoned, delay_s):
+                if await is_set_within(abandoned, delay_s):
                     return False
             else:
                 return True
-
-
-async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
-    try:
-        await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True

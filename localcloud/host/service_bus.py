@@ -11,6 +11,7 @@ from localcloud.host.invoker import Invoker
 from localcloud.host.logs import current_function, logger
 from localcloud.host.service_bus_entity import GATHERING_S, Entity, received_together
 from localcloud.host.settings import AppSettings
+from localcloud.host.waiting import RunningTasks, is_set_within
 
 _RECONNECT_DELAY_S = 1.0
 _BATCH_WAIT_S = 60.0
@@ -30,7 +31,7 @@ class ServiceBusListener:
         self._attached = asyncio.Event()
         self._stopping = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = RunningTasks()
         self._grace_s = 0.0
 
     async def start(self) -> None:
@@ -49,6 +50,7 @@ class ServiceBusListener:
         self._stopping.set()
         if self._listening is not None:
             await self._listening
+        await self._running.finish(grace_s)  # where the connection was lost; they are done otherwise
         await self._renewer.close()
         await self._entity.close()
 
@@ -64,7 +66,7 @@ class ServiceBusListener:
                 if not self._attached.is_set():
                     raise
                 logger.warning("receiving is interrupted: %s: %s", type(error).__name__, error)
-                await asyncio.sleep(_RECONNECT_DELAY_S)
+                await is_set_within(self._stopping, _RECONNECT_DELAY_S)
 
     async def _receive_until_stopped(self, receiver: ServiceBusReceiver) -> None:
         receive = self._receive_batches if self._is_batch else self._receive_messages
@@ -78,15 +80,8 @@ class ServiceBusListener:
             for task in (receiving, stopping):
                 task.cancel()
             # After a lost connection functions run on beside the next receiver; their messages come again.
-            if self._stopping.is_set():
-                await self._finish_running()
-
-    async def _finish_running(self) -> None:
-        """The receiver stays open meanwhile, because settlements go through it."""
-        if self._running:
-            _, late = await asyncio.wait(self._running, timeout=self._grace_s)
-            for task in late:
-                task.cancel()
+            if self._stopping.is_set():  # the receiver stays open meanwhile, because settlements go through it
+                await self._running.finish(self._grace_s)
 
     async def _receive_messages(self, receiver: ServiceBusReceiver) -> None:
         messages = aiter(receiver)
@@ -116,7 +111,4 @@ class ServiceBusListener:
         return messages
 
     def _run(self, receiver: ServiceBusReceiver, messages: list[ServiceBusReceivedMessage]) -> asyncio.Task[None]:
-        task = asyncio.create_task(self._entity.process(receiver, messages))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
+        return self._running.start(self._entity.process(receiver, messages))

@@ -1,7 +1,6 @@
 """Service Bus triggers with sessions: each is read by one caller at a time, in the order of its messages."""
 
 import asyncio
-from contextlib import suppress
 
 from azure.servicebus import NEXT_AVAILABLE_SESSION
 from azure.servicebus.aio import AutoLockRenewer, ServiceBusReceiver
@@ -13,6 +12,7 @@ from localcloud.host.invoker import Invoker
 from localcloud.host.logs import current_function, logger
 from localcloud.host.service_bus_entity import Entity, received_together
 from localcloud.host.settings import AppSettings
+from localcloud.host.waiting import RunningTasks, is_set_within
 
 _RECONNECT_DELAY_S = 1.0
 _SESSION_WAIT_S = 60.0
@@ -35,7 +35,7 @@ class SessionListener:
         self._renewer = AutoLockRenewer(max_lock_renewal_duration=options.max_auto_lock_renewal.total_seconds())
         self._stopping = asyncio.Event()
         self._reading: list[asyncio.Task[None]] = []
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = RunningTasks()
         self._interrupted = False
 
     async def start(self) -> None:
@@ -46,9 +46,8 @@ class SessionListener:
     async def stop(self, grace_s: float) -> None:
         """Takes no further message, lets those that run be settled, at most for `grace_s` seconds."""
         self._stopping.set()
-        if self._running:
-            await asyncio.wait(self._running, timeout=grace_s)
-        for task in (*self._running, *self._reading):
+        await self._running.finish(grace_s)
+        for task in self._reading:
             task.cancel()
         await asyncio.gather(*self._reading, return_exceptions=True)
         await self._renewer.close()
@@ -67,8 +66,7 @@ class SessionListener:
                 if not self._interrupted:  # said once, not by each reader every second
                     self._interrupted = True
                     logger.warning("receiving is interrupted: %s: %s", type(error).__name__, error)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), _RECONNECT_DELAY_S)
+                await is_set_within(self._stopping, _RECONNECT_DELAY_S)
 
     async def _read(self, receiver: ServiceBusReceiver) -> None:
         """Until the session gave nothing for the idle time, so that others have their turn."""
@@ -78,7 +76,4 @@ class SessionListener:
             messages = await received_together(receiver, self._most_messages, self._idle_s)
             if not messages:
                 return
-            task = asyncio.create_task(self._entity.process(receiver, messages))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
-            await asyncio.shield(task)
+            await asyncio.shield(self._running.start(self._entity.process(receiver, messages)))
