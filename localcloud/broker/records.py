@@ -6,7 +6,7 @@ and the newest rows are where it reads and writes. Locks are not kept: whoever h
 
 from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 from localcloud.broker.decoder import decode
 from localcloud.broker.encoder import encode
@@ -40,25 +40,58 @@ class KeptMessage(NamedTuple):
     expires_ms: int | None
 
 
-class EntityRecords:
-    """The rows of one entity."""
+class Found(NamedTuple):
+    """An entity as it was left."""
 
-    def __init__(self, journal: Journal, entity_id: int, last_number: int, *, is_new: bool) -> None:
-        self.last_number = last_number  # as it was left
+    id: int
+    last_number: int
+    next_offset: int
+    is_new: bool
+
+
+class _NumberedRows:
+    """What an entity holds: a table of its own, with a row for each sequence number."""
+
+    _kind: ClassVar[str]
+    _columns: ClassVar[tuple[str, ...]]
+
+    def __init__(self, journal: Journal, found: Found) -> None:
+        self.last_number = found.last_number  # as it was left
         self._journal = journal
-        self._id = entity_id
-        self._messages = f"messages_{entity_id}"  # a table's name cannot be a parameter
-        self._is_new = is_new
-        if is_new:
-            journal.write(
-                f"CREATE TABLE {self._messages} (number INTEGER PRIMARY KEY, enqueued_ms INTEGER,"
-                " state INTEGER, delivery_count INTEGER, expires_ms INTEGER, hops INTEGER, content BLOB)",
-                tuple,
-            )
-        self._insert = f"INSERT INTO {self._messages} VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - see above
-        self._update = f"UPDATE {self._messages} SET state = ?, delivery_count = ? WHERE number = ?"  # noqa: S608
-        self._rewrite = f"UPDATE {self._messages} SET content = ? WHERE number = ?"  # noqa: S608
-        self._delete = f"DELETE FROM {self._messages} WHERE number = ?"  # noqa: S608
+        self._id = found.id
+        self._is_new = found.is_new
+        self._table = f"{self._kind}_{found.id}"  # a table's name cannot be a parameter
+        if found.is_new:
+            journal.write(f"CREATE TABLE {self._table} ({', '.join(self._columns)})", tuple)
+        values = ", ".join("?" * len(self._columns))
+        self._insert = f"INSERT INTO {self._table} VALUES ({values})"  # noqa: S608 - see above
+
+    def _rows(self) -> list[tuple[Any, ...]]:
+        """As they were left, oldest first."""
+        if self._is_new:
+            return []
+        return self._journal.read(f"SELECT * FROM {self._table} ORDER BY number")  # noqa: S608 - see above
+
+
+class EntityRecords(_NumberedRows):
+    """The rows of a queue, subscription or topic."""
+
+    _kind = "messages"
+    _columns = (
+        "number INTEGER PRIMARY KEY",
+        "enqueued_ms INTEGER",
+        "state INTEGER",
+        "delivery_count INTEGER",
+        "expires_ms INTEGER",
+        "hops INTEGER",
+        "content BLOB",
+    )
+
+    def __init__(self, journal: Journal, found: Found) -> None:
+        super().__init__(journal, found)
+        self._update = f"UPDATE {self._table} SET state = ?, delivery_count = ? WHERE number = ?"  # noqa: S608
+        self._rewrite = f"UPDATE {self._table} SET content = ? WHERE number = ?"  # noqa: S608
+        self._delete = f"DELETE FROM {self._table} WHERE number = ?"  # noqa: S608
 
     # ---- messages
 
@@ -100,9 +133,7 @@ class EntityRecords:
 
     def messages(self) -> Iterator[KeptMessage]:
         """Everything that was there, oldest first."""
-        if self._is_new:
-            return
-        for row in self._journal.read(f"SELECT * FROM {self._messages} ORDER BY number"):  # noqa: S608 - see above
+        for row in self._rows():
             number, enqueued_ms, state, delivery_count, expires_ms, hops, content = row
             yield KeptMessage(parse_kept(content, hops), number, enqueued_ms, State(state), delivery_count, expires_ms)
 
@@ -157,24 +188,22 @@ class EntityRecords:
 EventRow = tuple[bytes, bytes, int, int, int]
 
 
-class PartitionRecords:
+class PartitionRecords(_NumberedRows):
     """The rows of a partition of an event hub."""
 
-    def __init__(self, journal: Journal, entity_id: int, last_number: int, next_offset: int, *, is_new: bool) -> None:
-        self.last_number = last_number  # as it was left
-        self.next_offset = next_offset  # 0: it never had an event
-        self._journal = journal
-        self._id = entity_id
-        self._events = f"events_{entity_id}"  # a table's name cannot be a parameter
-        self._is_new = is_new
-        if is_new:
-            journal.write(
-                f"CREATE TABLE {self._events} (header BLOB, rest BLOB, number INTEGER PRIMARY KEY, position INTEGER,"
-                " enqueued_ms INTEGER)",
-                tuple,
-            )
-        self._insert = f"INSERT INTO {self._events} VALUES (?, ?, ?, ?, ?)"  # noqa: S608 - see above
-        self._delete = f"DELETE FROM {self._events} WHERE number < ?"  # noqa: S608
+    _kind = "events"
+    _columns = (
+        "header BLOB",
+        "rest BLOB",
+        "number INTEGER PRIMARY KEY",
+        "position INTEGER",
+        "enqueued_ms INTEGER",
+    )
+
+    def __init__(self, journal: Journal, found: Found) -> None:
+        super().__init__(journal, found)
+        self.next_offset = found.next_offset  # 0: it never had an event
+        self._delete = f"DELETE FROM {self._table} WHERE number < ?"  # noqa: S608
 
     def add(self, event: EventRow, sequence_number: int, next_offset: int) -> None:
         self._journal.write(self._insert, lambda: event)
@@ -189,41 +218,36 @@ class PartitionRecords:
 
     def events(self) -> Sequence[EventRow]:
         """What was there, oldest first."""
-        if self._is_new:
-            return ()
-        return self._journal.read(f"SELECT * FROM {self._events} ORDER BY number")  # noqa: S608 - see above
+        return self._rows()
 
 
 class Records:
     """The rows of all entities."""
 
     def __init__(self, journal: Journal) -> None:
-        self.journal = journal
+        self._journal = journal
         self._found = {
-            path: (entity_id, last_number, next_offset)
+            path: Found(entity_id, last_number, next_offset, is_new=False)
             for entity_id, path, last_number, next_offset in journal.read("SELECT * FROM entities")
         }
-        self._next_id = max((entity_id for entity_id, *_ in self._found.values()), default=0) + 1
+        self._next_id = max((found.id for found in self._found.values()), default=0) + 1
 
     def of(self, path: str) -> EntityRecords:
         """The rows of a queue, subscription or topic, which it may have had before."""
-        (entity_id, last_number, _), is_new = self._entity(path)
-        return EntityRecords(self.journal, entity_id, last_number, is_new=is_new)
+        return EntityRecords(self._journal, self._entity(path))
 
     def of_partition(self, path: str) -> PartitionRecords:
         """The rows of a partition, which it may have had before."""
-        found, is_new = self._entity(path)
-        return PartitionRecords(self.journal, *found, is_new=is_new)
+        return PartitionRecords(self._journal, self._entity(path))
 
-    def _entity(self, path: str) -> tuple[tuple[int, int, int], bool]:
-        """Id, last sequence number and next offset; whether it is new."""
+    def _entity(self, path: str) -> Found:
         found = self._found.pop(path.lower(), None)
         if found is not None:
-            return found, False
+            return found
         entity_id = self._next_id
         self._next_id += 1
-        self.journal.write("INSERT INTO entities VALUES (?, ?, 0, 0)", lambda: (entity_id, path.lower()))
-        return (entity_id, 0, 0), True
+        self._journal.write("INSERT INTO entities VALUES (?, ?, 0, 0)", lambda: (entity_id, path.lower()))
+        return Found(entity_id, 0, 0, is_new=True)
 
     @property
     def undeclared(self) -> list[str]:
