@@ -1,7 +1,15 @@
-"""Words of the small languages in which users write conditions: rules of Service Bus, queries of IoT Hub."""
+"""Words and grammar that the small languages have in common in which users write conditions.
+
+They are the SQL of Service Bus rules and the query language of IoT Hub.
+"""
 
 import re
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable
+from typing import ClassVar, Final, Generic, NamedTuple, TypeVar
+
+_MAX_DEPTH: Final = 32  # of parentheses; deeper ones would exhaust Python's stack
+
+Node = TypeVar("Node")  # a part of an expression
 
 
 class ExpressionError(ValueError):
@@ -82,3 +90,34 @@ class Tokens:
                 tokens.append(Token(*self.value_of(match.lastgroup, match[0], position), position))
             position = match.end()
         return tokens
+
+
+class Parser(Generic[Node]):
+    """What recursive descent needs in any of the languages, one method a level of precedence."""
+
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+        self._depth = 0
+
+    def _operands(self, word: str, operand: Callable[[], Node]) -> list[Node]:
+        """One operand, or several with this keyword between them. Raises ExpressionError."""
+        nodes = [operand()]
+        while self._tokens.take_if("keyword", word):
+            nodes.append(operand())
+        return nodes
+
+    def _negations(self) -> int:
+        count = 0
+        while self._tokens.take_if("keyword", "NOT"):
+            count += 1
+        return count
+
+    def _nested(self, token: Token, inner: Callable[[], Node]) -> Node:
+        """What stands within parentheses, of which the first is taken. Raises ExpressionError."""
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise self._tokens.error(f"parentheses are nested deeper than {_MAX_DEPTH}", token)
+        node = inner()
+        self._depth -= 1
+        self._tokens.expect("symbol", ")")
+        return node

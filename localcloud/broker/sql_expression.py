@@ -23,7 +23,7 @@ from localcloud.broker.sql_values import (
     minus,
     negate,
 )
-from localcloud.expressions import Token, Tokens
+from localcloud.expressions import Parser, Token, Tokens
 
 SYSTEM_PROPERTIES: Final = frozenset(
     {
@@ -39,8 +39,6 @@ SYSTEM_PROPERTIES: Final = frozenset(
         "to",
     }
 )
-# Deeper ones would exhaust Python's stack.
-_MAX_DEPTH: Final = 32
 
 
 class Properties(NamedTuple):
@@ -103,13 +101,7 @@ def parse_property(tokens: Tokens) -> PropertyName:
     return PropertyName(is_system=scope == "sys", name=str(name.value))
 
 
-class _Parser:
-    """Recursive descent, one method a level of precedence."""
-
-    def __init__(self, tokens: Tokens) -> None:
-        self._tokens = tokens
-        self._depth = 0
-
+class _Parser(Parser[_Node]):
     def condition(self) -> _Node:
         node = self._disjunction()
         self._check_condition(node)
@@ -122,9 +114,7 @@ class _Parser:
         return self._chain("AND", self._negation, all_of)
 
     def _chain(self, word: str, operand: Callable[[], _Node], combine: Callable[..., Truth]) -> _Node:
-        nodes = [operand()]
-        while self._tokens.take_if("keyword", word):
-            nodes.append(operand())
+        nodes = self._operands(word, operand)
         if len(nodes) == 1:
             return nodes[0]
         for node in nodes:
@@ -133,9 +123,7 @@ class _Parser:
         return _Node(nodes[0].first, lambda message: combine(node.evaluate(message) for node in nodes), True)
 
     def _negation(self) -> _Node:
-        first, negations = self._tokens.next, 0
-        while self._tokens.take_if("keyword", "NOT"):
-            negations += 1
+        first, negations = self._tokens.next, self._negations()
         node = self._comparison()
         if negations:
             self._check_condition(node)
@@ -266,15 +254,6 @@ class _Parser:
             return _Node(token, lambda _: uuid.uuid4())
         wanted = self._nested(token, self._value).evaluate
         return _Node(token, lambda message: message.user.get(str(wanted(message)).lower()))
-
-    def _nested(self, token: Token, inner: Callable[[], _Node]) -> _Node:
-        self._depth += 1
-        if self._depth > _MAX_DEPTH:
-            raise self._tokens.error(f"parentheses are nested deeper than {_MAX_DEPTH}", token)
-        node = inner()
-        self._depth -= 1
-        self._tokens.expect("symbol", ")")
-        return node
 
     def _value(self) -> _Node:
         node = self.sum()

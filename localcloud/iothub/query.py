@@ -7,9 +7,9 @@ Source: "IoT Hub query language" (expressions and conditions).
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from localcloud.expressions import Token, Tokens
+from localcloud.expressions import Parser, Token, Tokens
 from localcloud.iothub.query_functions import Function
 from localcloud.iothub.query_tokens import QueryTokens
 from localcloud.iothub.query_values import (
@@ -24,8 +24,6 @@ from localcloud.iothub.query_values import (
     is_in,
     negate,
 )
-
-_MAX_DEPTH: Final = 32  # deeper ones would exhaust Python's stack
 
 Source = TypeVar("Source")  # what is asked: a message, a twin
 
@@ -66,13 +64,10 @@ def condition_of(tokens: Tokens, dialect: Dialect[Source]) -> Callable[[Source],
     return condition
 
 
-class _Parser:
-    """Recursive descent, one method a level of precedence."""
-
+class _Parser(Parser[Node]):
     def __init__(self, tokens: Tokens, dialect: Dialect[Any]) -> None:
-        self._tokens = tokens
+        super().__init__(tokens)
         self._dialect = dialect
-        self._depth = 0
 
     def condition(self) -> Node:
         return self._checked(self._disjunction(), Kind.TRUTH)
@@ -84,9 +79,7 @@ class _Parser:
         return self._chain("AND", self._negation, all_of)
 
     def _chain(self, word: str, operand: Callable[[], Node], combine: Callable[..., Value]) -> Node:
-        nodes = [operand()]
-        while self._tokens.take_if("keyword", word):
-            nodes.append(operand())
+        nodes = self._operands(word, operand)
         if len(nodes) == 1:
             return nodes[0]
         evaluations = [self._checked(node, Kind.TRUTH).evaluate for node in nodes]
@@ -94,9 +87,7 @@ class _Parser:
         return Node(nodes[0].first, Kind.TRUTH, lambda source: combine(evaluate(source) for evaluate in evaluations))
 
     def _negation(self) -> Node:
-        first, negations = self._tokens.next, 0
-        while self._tokens.take_if("keyword", "NOT"):
-            negations += 1
+        first, negations = self._tokens.next, self._negations()
         node = self._comparison()
         if not negations:
             return node
@@ -214,15 +205,6 @@ class _Parser:
         while self._tokens.take_if("symbol", ","):
             into.append(self._disjunction())
         return into[-1]
-
-    def _nested(self, token: Token, inner: Callable[[], Node]) -> Node:
-        self._depth += 1
-        if self._depth > _MAX_DEPTH:
-            raise self._tokens.error(f"parentheses are nested deeper than {_MAX_DEPTH}", token)
-        node = inner()
-        self._depth -= 1
-        self._tokens.expect("symbol", ")")
-        return node
 
     def _checked(self, node: Node, wanted: Kind) -> Node:
         if Kind.ANY not in (node.kind, wanted) and node.kind is not wanted:
