@@ -46,7 +46,8 @@ class EventHub:
     def append(self, events: Sequence[IncomingEvent], partition: Partition | None, partition_key: str | None) -> None:
         """Adds the events of one transfer to one partition: the given one, that of their key, or the next in turn.
 
-        `partition_key` is that of the whole transfer; without one, that of its first event holds for all.
+        `partition_key` is that of the whole transfer; without one, that of its first event holds for all. Raises
+        Malformed, with none of them added.
         """
         key = partition_key
         if key is None and events:
@@ -55,11 +56,10 @@ class EventHub:
             number = len(self.partitions)
             index = partition_index(key, number) if key is not None else next(self._turn) % number
             partition = self.partitions[index]
+        if key is not None:  # all of them before the first is there: a key may turn out to be malformed
+            events = [_with_key(event, key) for event in events]
         moment_ms = now_ms()
         for event in events:
-            if key is not None and event.partition_key is None:
-                annotations = event.annotations.without(PARTITION_KEY).plus(annotation(PARTITION_KEY, key), 1)
-                event = event._replace(annotations=annotations)  # noqa: PLW2901 - the event with its key
             partition.append(event, moment_ms)
         partition.readers.wake()
 
@@ -88,3 +88,10 @@ class EventHub:
             "last_enqueued_time_utc": Timestamp(last.enqueued_ms if last else 0),
             "is_partition_empty": partition.is_empty,
         }
+
+
+def _with_key(event: IncomingEvent, key: str) -> IncomingEvent:
+    """The event with the key of its transfer, unless it has one of its own."""
+    if event.partition_key is not None:
+        return event
+    return event._replace(annotations=event.annotations.without(PARTITION_KEY).plus(annotation(PARTITION_KEY, key), 1))

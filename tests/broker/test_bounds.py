@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import pytest
 
-from localcloud.broker.config import QueueSettings, TopicSettings
+from localcloud.broker.amqp_types import Malformed
+from localcloud.broker.config import EventHubSettings, QueueSettings, TopicSettings
 from localcloud.broker.declared_limits import DEFAULT_LIMITS, Limits
 from localcloud.broker.encoder import described, encode
 from localcloud.broker.errors import AmqpError
+from localcloud.broker.event_hub import EventHub
 from localcloud.broker.locks import now_ms
-from localcloud.broker.message import DATA, parse_message
+from localcloud.broker.message import DATA, PARTITION_KEY, RawMap, annotation, parse_message
 from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.position import START, Bound, Position, parse_selector
 from localcloud.broker.queue import Queue
@@ -103,3 +105,13 @@ def test_selectors_are_understood(selector: str | None, position: Position) -> N
 def test_other_selectors_are_refused(selector: str) -> None:
     with pytest.raises(AmqpError, match=r"not supported|no number"):
         parse_selector(selector)
+
+
+def test_a_batch_with_a_malformed_key_adds_nothing() -> None:
+    """Its producer is told so and sends it again: what came before that key would be there twice."""
+    hub = EventHub("hub", EventHubSettings(partition_count=1), Records(MemoryJournal()))
+    plain = parse_event(BODY)
+    malformed = plain._replace(annotations=RawMap().plus(annotation(PARTITION_KEY, b"\xff"), 1))
+    with pytest.raises(Malformed):
+        hub.append([plain, malformed], None, "key")
+    assert hub.partitions[0].is_empty
