@@ -65,7 +65,7 @@ def load(paths: Iterable[Path] = (CONFIG,)) -> Configuration:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:

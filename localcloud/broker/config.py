@@ -18,14 +18,12 @@ from localcloud.broker.declared import (
     refuse_same_names,
     refuse_unknown,
 )
-from localcloud.broker.declared_limits import DEFAULT_LIMITS, LIMITS, Limits, parse_limits, refuse_unsupported
+from localcloud.broker.declared_limits import DEFAULT_LIMITS, LIMITS, NEVER_S, Limits, parse_limits, refuse_unsupported
 from localcloud.broker.declared_rules import parse_rules
 from localcloud.broker.emulator_config import translated
 from localcloud.broker.rules import Rule
 from localcloud.errors import Misconfigured
 
-# Longer than any run of the broker: such a message does not expire.
-_ENDLESS_S = 10 * 365 * 86400.0
 _ON_FILTER_ERRORS = "DeadLetteringOnFilterEvaluationExceptions"
 _RETENTION_HOURS, _MAX_RETENTION_HOURS = 24, 2160
 
@@ -160,7 +158,7 @@ def _queue(value: Any, where: str, defaults: QueueSettings) -> QueueSettings:
         where,
     )
     default_time_to_live_s = duration(table, "DefaultMessageTimeToLive", where, defaults.default_time_to_live_s)
-    if default_time_to_live_s is not None and default_time_to_live_s > _ENDLESS_S:
+    if default_time_to_live_s is not None and default_time_to_live_s > NEVER_S:
         default_time_to_live_s = None
     settings = replace(
         defaults,

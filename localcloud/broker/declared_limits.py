@@ -22,7 +22,7 @@ _STATUSES: Final = {
     "Disabled": (True, True),
 }
 # .NET's longest duration, which means never; whatever is about as long means the same.
-_NEVER_S: Final = 10 * 365 * 86400.0
+NEVER_S: Final = 10 * 365 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +59,5 @@ def refuse_unsupported(table: Mapping[str, Any], where: str) -> None:
     """Raises Misconfigured for what an app would miss if it were passed over."""
     if table.get("EnablePartitioning", False) is not False:
         raise Misconfigured(f"{where}.EnablePartitioning: partitioned entities are not supported")
-    if duration(table, "AutoDeleteOnIdle", where, _NEVER_S) < _NEVER_S:
+    if duration(table, "AutoDeleteOnIdle", where, NEVER_S) < NEVER_S:
         raise Misconfigured(f"{where}.AutoDeleteOnIdle: entities stay as they are declared and are never deleted")
