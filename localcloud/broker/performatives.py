@@ -16,7 +16,7 @@ from localcloud.broker.errors import AmqpError
 OPEN, BEGIN, ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END, CLOSE = range(0x10, 0x19)
 ERROR = 0x1D
 RECEIVED, ACCEPTED, REJECTED, RELEASED, MODIFIED = range(0x23, 0x28)
-SOURCE = 0x28
+SOURCE, TARGET = 0x28, 0x29
 COORDINATOR = (0x30, "amqp:coordinator:list")  # in place of a target: of transactions
 SASL_MECHANISMS, SASL_INIT, SASL_OUTCOME = 0x40, 0x41, 0x44
 
