@@ -9,6 +9,7 @@ from localcloud.broker.config import QueueSettings
 from localcloud.broker.declared_limits import DEFAULT_LIMITS
 from localcloud.broker.encoder import described, encode
 from localcloud.broker.errors import AmqpError
+from localcloud.broker.frame_writer import FrameWriter
 from localcloud.broker.message import DATA, parse_message
 from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.position import START, Bound, Position, parse_selector
@@ -16,6 +17,7 @@ from localcloud.broker.queue import Queue
 from localcloud.broker.records import PartitionRecords, Records
 from localcloud.broker.retention import Retention
 from localcloud.journal import MemoryJournal
+from tests.soak.amqp_transport import RecordingTransport
 
 
 def no_records() -> PartitionRecords:
@@ -87,3 +89,15 @@ def test_selectors_are_understood(selector: str | None, position: Position) -> N
 def test_other_selectors_are_refused(selector: str) -> None:
     with pytest.raises(AmqpError, match=r"not supported|no number"):
         parse_selector(selector)
+
+
+async def test_nothing_comes_between_the_frames_of_a_delivery() -> None:
+    """Who waits for a connection with less to send is told in a turn of its own, not while something is sent."""
+    relieved: list[int] = []
+    transport = RecordingTransport()
+    writer = FrameWriter(transport, asyncio.get_running_loop(), MemoryJournal(), lambda: relieved.append(1))
+    writer.write(bytes(100))
+    writer.write(bytes(1 << 20))
+    assert (len(transport.written), relieved) == ((1 << 20) + 100, [])
+    await asyncio.sleep(0)
+    assert relieved == [1]
