@@ -44,6 +44,11 @@ class FrameWriter:
         """Whether so much waits for the journal that the rest should wait elsewhere."""
         return self._held_bytes > _MAX_HELD_BYTES
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What the peer has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
     def write(self, data: bytes) -> None:
         """Sends bytes that are no frame."""
         if self._closed:

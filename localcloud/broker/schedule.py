@@ -4,6 +4,9 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable
+from typing import Final
+
+_TOLERATED_CANCELLED: Final = 1000
 
 
 class Schedule:
@@ -12,18 +15,23 @@ class Schedule:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._actions: dict[int, Callable[[], None]] = {}
-        # When and which; a cancelled one stays until its time comes.
+        # When and which; cancelled ones stay until their time comes or they are the most.
         self._due: list[tuple[int, int]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, sequence_number: int, due_ms: int, action: Callable[[], None]) -> None:
         """Runs the action at `due_ms` since 1970."""
         self._actions[sequence_number] = action
-        heapq.heappush(self._due, (due_ms, sequence_number))
-        self._set_timer()
+        entry = (due_ms, sequence_number)
+        heapq.heappush(self._due, entry)
+        if self._due[0] == entry:
+            self._set_timer()
 
     def cancel(self, sequence_number: int) -> None:
         del self._actions[sequence_number]
+        if len(self._due) > 2 * len(self._actions) + _TOLERATED_CANCELLED:
+            self._due = [entry for entry in self._due if entry[1] in self._actions]
+            heapq.heapify(self._due)
 
     def __contains__(self, sequence_number: int) -> bool:
         return sequence_number in self._actions

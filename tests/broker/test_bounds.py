@@ -1,7 +1,9 @@
 """What queues and partitions keep is bounded. Here without a network: it takes more than a test should send."""
 
 import asyncio
+import gc
 import time
+import tracemalloc
 
 import pytest
 
@@ -16,6 +18,7 @@ from localcloud.broker.position import START, Bound, Position, parse_selector
 from localcloud.broker.queue import Queue
 from localcloud.broker.records import PartitionRecords, Records
 from localcloud.broker.retention import Retention
+from localcloud.broker.schedule import Schedule
 from localcloud.journal import MemoryJournal
 from tests.soak.amqp_transport import RecordingTransport
 
@@ -38,6 +41,22 @@ async def test_a_full_queue_refuses_more() -> None:
         queue.put([large] * 10)
     assert len(queue.peek(1, 10_000, None)) == fitting
     queue.close()
+
+
+async def test_scheduled_messages_that_are_cancelled_leave_nothing() -> None:
+    """However far away their time is: an app may plan and give up a reminder a million times."""
+    schedule = Schedule(asyncio.get_running_loop())
+    next_year_ms = round(time.time() * 1000) + 365 * 24 * HOUR_MS
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(50_000):
+        schedule.add(number, next_year_ms + number, lambda: None)
+        schedule.cancel(number)
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    schedule.close()
+    assert after - before < 1 << 20
 
 
 def test_a_partition_drops_its_oldest_events() -> None:
