@@ -4,14 +4,16 @@ import asyncio
 import gc
 import time
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
-from localcloud.broker.config import QueueSettings
-from localcloud.broker.declared_limits import DEFAULT_LIMITS
+from localcloud.broker.config import QueueSettings, TopicSettings
+from localcloud.broker.declared_limits import DEFAULT_LIMITS, Limits
 from localcloud.broker.encoder import described, encode
 from localcloud.broker.errors import AmqpError
 from localcloud.broker.frame_writer import FrameWriter
+from localcloud.broker.locks import now_ms
 from localcloud.broker.message import DATA, parse_message
 from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.position import START, Bound, Position, parse_selector
@@ -19,6 +21,7 @@ from localcloud.broker.queue import Queue
 from localcloud.broker.records import PartitionRecords, Records
 from localcloud.broker.retention import Retention
 from localcloud.broker.schedule import Schedule
+from localcloud.broker.topic import Topic
 from localcloud.journal import MemoryJournal
 from tests.soak.amqp_transport import RecordingTransport
 
@@ -52,11 +55,24 @@ async def test_scheduled_messages_that_are_cancelled_leave_nothing() -> None:
     before, _ = tracemalloc.get_traced_memory()
     for number in range(50_000):
         schedule.add(number, next_year_ms + number, lambda: None)
-        schedule.cancel(number)
+        schedule.cancel([number])
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     schedule.close()
     assert after - before < 1 << 20
+
+
+async def test_what_is_scheduled_to_a_topic_takes_room_too() -> None:
+    """Until it is due or cancelled."""
+    settings = TopicSettings({}, limits=Limits(max_size_bytes=5000))
+    topic = Topic("t", settings, {}, asyncio.get_running_loop(), Records(MemoryJournal()))
+    later = replace(parse_message(BODY), scheduled_ms=now_ms() + HOUR_MS)
+    numbers = topic.put([later, later])
+    with pytest.raises(AmqpError, match="maximum entity size"):
+        topic.put([later])
+    topic.cancel_scheduled(numbers)
+    topic.put([later])
+    topic.close()
 
 
 def test_a_partition_drops_its_oldest_events() -> None:
