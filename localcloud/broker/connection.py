@@ -62,13 +62,14 @@ logger = logging.getLogger(__name__)
 HANDSHAKE_TIMEOUT_S = 10.0
 CHANNEL_MAX = 4999  # as the service says
 _MECHANISMS = ("MSSBCBS", "ANONYMOUS", "PLAIN", "EXTERNAL")
+# Of answers that a peer does not read while it goes on asking. Much, as a client may well write before it reads.
+_MAX_UNSENT_BYTES = 4 << 20
 _VERSION = b"\x01\x00\x00"
 _SEND_MODES, _RECEIVE_MODES = (None, 0, 1, 2), (None, 0, 1)
 _SESSION_FRAMES = frozenset((ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END))
 
-
-# One for all connections, as the loop fills it and hands it over in one step. Without one, asyncio would have the
-# system map and unmap a quarter of a megabyte for every piece that is read.
+# One for all connections, as the loop fills it and hands it over in one step. Without one, the system would map and
+# unmap a quarter of a megabyte for every piece that is read.
 _INPUT = memoryview(bytearray(256 << 10))
 
 
@@ -104,6 +105,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         loop = asyncio.get_running_loop()
+        self._transport = transport
         self._writer = FrameWriter(transport, loop, self._namespace.journal, self._pump)
         self._handshake = loop.call_later(self._handshake_timeout_s, self._give_up_handshake)
         self._connections.add(self)
@@ -118,6 +120,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._choked = False
+        self._transport.resume_reading()
         self._pump()
 
     def _pump(self) -> None:
@@ -142,6 +145,8 @@ class Connection(asyncio.BufferedProtocol):
         except Exception:
             logger.exception("A frame could not be handled")
             self.close(AmqpError(INTERNAL_ERROR, "The broker failed; its log says why."))
+        if self._writer.unsent_bytes > _MAX_UNSENT_BYTES and not self._closed:
+            self._transport.pause_reading()  # until `resume_writing` tells that it has taken them
 
     # ---- to the peer
 

@@ -44,6 +44,11 @@ class FrameWriter:
         """Whether so much waits for the journal that the rest should wait elsewhere."""
         return self._held_bytes > _MAX_HELD_BYTES
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What the peer has not taken yet."""
+        return self._transport.get_write_buffer_size()
+
     def write(self, data: bytes) -> None:
         """Sends bytes that are no frame."""
         if self._closed:
@@ -89,7 +94,8 @@ class FrameWriter:
             self._transport.write(data)
             self._last_flush_s = self._loop.time()
         if was_congested and not self.congested:
-            self._on_relief()
+            # Later: who writes now may be in the middle of a delivery, which no other may come between.
+            self._loop.call_soon(self._on_relief)
 
     def keep_alive(self, interval_s: float) -> None:
         """Sends an empty frame whenever nothing else was sent for so long, from now on."""

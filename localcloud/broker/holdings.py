@@ -1,7 +1,9 @@
 """What a queue holds: its messages in the order of their sequence numbers, each with its record and its end of life."""
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from localcloud.broker.locks import now_ms
@@ -28,6 +30,13 @@ class Holdings:
     def __iter__(self) -> Iterator[StoredMessage]:
         """Oldest first."""
         return iter(self._messages.values())
+
+    def since(self, sequence_number: int) -> Iterator[StoredMessage]:
+        """From that number on, oldest first."""
+        # To copy all numbers is quicker by far than to step over one message after the other.
+        numbers = list(self._messages)
+        for number in islice(numbers, bisect_left(numbers, sequence_number), None):
+            yield self._messages[number]
 
     def __getitem__(self, sequence_number: int) -> StoredMessage:
         return self._messages[sequence_number]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ class Locks:
         self._duration_s = duration_s
         self._on_expiry = on_expiry
         self._locks: dict[bytes, Lock] = {}
+        self._by_session: defaultdict[str, dict[bytes, Lock]] = defaultdict(dict)
 
     def add(self, message: StoredMessage) -> tuple[bytes, Lock]:
         """Locks a message; returns the new lock and its token."""
@@ -45,7 +47,7 @@ class Locks:
     def add_to_session(self, message: StoredMessage, session_id: str, until_ms: int) -> tuple[bytes, Lock]:
         """Locks a message for as long as its session is locked."""
         token = os.urandom(16)
-        lock = self._locks[token] = Lock(message, until_ms, None, session_id)
+        lock = self._locks[token] = self._by_session[session_id][token] = Lock(message, until_ms, None, session_id)
         return token, lock
 
     def pop(self, token: bytes) -> StoredMessage | None:
@@ -55,6 +57,8 @@ class Locks:
             return None
         if lock.timer is not None:
             lock.timer.cancel()
+        if lock.session_id is not None:
+            self._forget(token, lock.session_id)
         return lock.message
 
     def renew(self, token: bytes) -> int:
@@ -69,19 +73,23 @@ class Locks:
 
     def pop_session(self, session_id: str) -> list[StoredMessage]:
         """Ends all locks of a session and returns their messages, in the order of delivery."""
-        tokens = [token for token, lock in self._locks.items() if lock.session_id == session_id]
-        return [self._locks.pop(token).message for token in tokens]
+        return [self._locks.pop(token).message for token in self._by_session.pop(session_id, ())]
 
     def extend_session(self, session_id: str, until_ms: int) -> None:
-        for lock in self._locks.values():
-            if lock.session_id == session_id:
-                lock.until_ms = until_ms
+        for lock in self._by_session.get(session_id, {}).values():
+            lock.until_ms = until_ms
 
     def close(self) -> None:
         """Stops all timers."""
         for lock in self._locks.values():
             if lock.timer is not None:
                 lock.timer.cancel()
+
+    def _forget(self, token: bytes, session_id: str) -> None:
+        locks = self._by_session[session_id]
+        del locks[token]
+        if not locks:
+            del self._by_session[session_id]
 
     def _start(self, token: bytes, lock: Lock) -> None:
         lock.until_ms = now_ms() + round(self._duration_s * 1000)

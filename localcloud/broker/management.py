@@ -7,7 +7,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from localcloud.broker.amqp_types import Array, Int, Symbol, Timestamp
-from localcloud.broker.delivery import Outcome, Settlement
+from localcloud.broker.delivery import MAX_MESSAGE_BYTES, Outcome, Settlement
 from localcloud.broker.encoder import described, encode
 from localcloud.broker.errors import (
     ARGUMENT_ERROR,
@@ -92,9 +92,16 @@ def _peek(queue: Queue, body: Body) -> Response:
     messages = queue.peek(
         field(body, "from-sequence-number", int), field(body, "message-count", int), _session_id(body)
     )
-    if not messages:
-        return _NO_CONTENT
-    return Response(200, "OK", {"messages": [{"message": message.encoded()} for message in messages]})
+    found: list[dict[str, bytes]] = []
+    size_bytes = 0
+    for message in messages:
+        encoded = message.encoded()
+        size_bytes += len(encoded)
+        # A response is a message too. Clients ask again from the last number on: they get "at most" what they ask for.
+        if found and size_bytes > MAX_MESSAGE_BYTES:
+            break
+        found.append({"message": encoded})
+    return Response(200, "OK", {"messages": found}) if found else _NO_CONTENT
 
 
 def _receive_deferred(queue: Queue, body: Body) -> Response:

@@ -145,10 +145,10 @@ class Queue:
     def peek(self, from_sequence_number: int, count: int, session_id: str | None) -> list[StoredMessage]:
         """Up to `count` messages in any state, oldest first."""
         found: list[StoredMessage] = []
-        for message in self._held:
+        for message in self._held.since(from_sequence_number):
             if len(found) >= count:
                 break
-            if message.sequence_number >= from_sequence_number and session_id in (None, message.content.session_id):
+            if session_id in (None, message.content.session_id):
                 found.append(message)
         return found
 

@@ -48,6 +48,7 @@ _STATUS = {
 }
 _MESSAGE_ID, _REPLY_TO = 0, 4  # indexes among the properties
 _RESPONSE_TAG = bytes(16)
+_MAX_PENDING_BYTES = 16 << 20
 
 
 class Request(NamedTuple):
@@ -93,18 +94,26 @@ class ReplySource:
 
     def __init__(self) -> None:
         self._pending: deque[bytes] = deque()
+        self._pending_bytes = 0
 
     def reply(self, consumer: Consumer, response: bytes) -> None:
+        """Sends a response, now or with the next credit. Who goes on asking without taking the answers is detached."""
         self._pending.append(response)
+        self._pending_bytes += len(response)
         self.on_credit(consumer)
+        if self._pending_bytes > _MAX_PENDING_BYTES:
+            consumer.detach(AmqpError(RESOURCE_LIMIT_EXCEEDED, "Too many responses wait for credit on this link."))
 
     def on_credit(self, consumer: Consumer) -> None:
         while self._pending and consumer.ready:
-            consumer.deliver(self._pending.popleft(), _RESPONSE_TAG)
+            response = self._pending.popleft()
+            self._pending_bytes -= len(response)
+            consumer.deliver(response, _RESPONSE_TAG)
 
     def drop(self, consumer: Consumer) -> None:
         del consumer
         self._pending.clear()
+        self._pending_bytes = 0
 
     def settle(self, tag: bytes, settlement: Settlement) -> bool:
         del tag, settlement

@@ -4,8 +4,11 @@ import asyncio
 import heapq
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from localcloud.broker.errors import MESSAGE_NOT_FOUND, AmqpError
+
+_TOLERATED_CANCELLED: Final = 1000
 
 
 class Schedule:
@@ -14,15 +17,17 @@ class Schedule:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._actions: dict[int, Callable[[], None]] = {}
-        # When and which; a cancelled one stays until its time comes.
+        # When and which; cancelled ones stay until their time comes or they are the most.
         self._due: list[tuple[int, int]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, sequence_number: int, due_ms: int, action: Callable[[], None]) -> None:
         """Runs the action at `due_ms` since 1970."""
         self._actions[sequence_number] = action
-        heapq.heappush(self._due, (due_ms, sequence_number))
-        self._set_timer()
+        entry = (due_ms, sequence_number)
+        heapq.heappush(self._due, entry)
+        if self._due[0] == entry:
+            self._set_timer()
 
     def cancel(self, sequence_numbers: Sequence[int]) -> set[int]:
         """The numbers, each once. Raises AmqpError, with nothing cancelled, if one of them is not scheduled."""
@@ -32,6 +37,9 @@ class Schedule:
         cancelled = set(sequence_numbers)
         for number in cancelled:
             del self._actions[number]
+        if len(self._due) > 2 * len(self._actions) + _TOLERATED_CANCELLED:
+            self._due = [entry for entry in self._due if entry[1] in self._actions]
+            heapq.heapify(self._due)
         return cancelled
 
     def close(self) -> None:

@@ -158,6 +158,11 @@ class Registry:
     def __iter__(self) -> Iterator[Device]:
         return iter(self._devices.values())
 
+    def behind(self, device_id: str) -> Iterator[Device]:
+        """The devices with a higher id, in the order of their ids."""
+        for found in sorted(name for name in self._devices if name > device_id):
+            yield self._devices[found]
+
     def find(self, device_id: str) -> Device | None:
         return self._devices.get(device_id)
 

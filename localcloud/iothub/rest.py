@@ -5,7 +5,7 @@ Source: "Azure IoT Hub service REST API" and the answers that the service was se
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -133,12 +133,14 @@ class _Api:
         if not isinstance(text, str):
             raise Rejected("bad-query", 'the body is {"query": "…"}')
         size = _count(request.headers.get("x-ms-max-item-count"), "x-ms-max-item-count", _DEFAULT_QUERY_PAGE)
-        twins = (device.twin_json() for device in self._hub.registry)
-        page = parse_twin_query(text).page(twins, size, request.headers.get("x-ms-continuation"))
+        page = parse_twin_query(text).page(self._twins, size, request.headers.get("x-ms-continuation"))
         headers = {"x-ms-item-type": "twin" if page.are_twins else "raw"}
         if page.continuation is not None:
             headers["x-ms-continuation"] = page.continuation
         return _json(page.items, headers=headers)
+
+    def _twins(self, after: str) -> Iterator[Document]:
+        return (device.twin_json() for device in self._hub.registry.behind(after))
 
     async def device_statistics(self, _: web.Request) -> web.Response:
         total = len(self._hub.registry)

@@ -8,6 +8,7 @@ Source: "IoT Hub query language".
 import base64
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -20,7 +21,8 @@ from localcloud.iothub.query_tokens import QueryTokens
 from localcloud.iothub.query_values import UNDEFINED, Kind, Value, kind_of, member, parse_path
 from localcloud.iothub.twin import Document
 
-Twins = Iterable[Document]  # as the service API shows them
+# As the service API shows them: those of the devices behind an id, in the order of the ids.
+Twins = Callable[[str], Iterable[Document]]
 _Evaluate = Callable[[Document], Value]
 
 
@@ -60,16 +62,14 @@ class TwinQuery:
     def page(self, twins: Twins, size: int, continuation: str | None) -> Page:
         """The items behind a continuation. Raises `Rejected` for a continuation that is none of this query."""
         position = self._position(continuation)
-        found = [twin for twin in twins if twin["deviceId"] > position.after and self.condition(twin)]
+        found = filter(self.condition, twins(position.after))
         if self.columns is not None and any(column.aggregate for column in self.columns):
-            return Page(self._groups(self.columns, found)[: self.top], are_twins=False, continuation=None)
-        found.sort(key=lambda twin: str(twin["deviceId"]))
-        left = len(found) if position.left is None else min(position.left, len(found))
-        page = found[: min(size, left)]
+            return Page(self._groups(self.columns, list(found))[: self.top], are_twins=False, continuation=None)
+        page = list(islice(found, size if position.left is None else min(size, position.left)))
+        left = None if position.left is None else position.left - len(page)
         continuation = None
-        if len(page) < left:
-            rest = None if position.left is None else position.left - len(page)
-            end = _Position(self.text, page[-1]["deviceId"], rest)
+        if left != 0 and next(found, None) is not None:
+            end = _Position(self.text, page[-1]["deviceId"], left)
             continuation = base64.b64encode(msgspec.json.encode(end)).decode()
         return Page([self._item(twin) for twin in page], self.columns is None, continuation)
 

@@ -15,6 +15,7 @@ _CONFIG = """
 RequiresSession = true
 [servicebus.queues.wire]
 LockDuration = "PT1S"
+[servicebus.queues.slow]
 [servicebus.queues.sessions]
 RequiresSession = true
 [servicebus.queues.small]

@@ -1,7 +1,9 @@
 """What queues and partitions keep is bounded. Here without a network: it takes more than a test should send."""
 
 import asyncio
+import gc
 import time
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -12,6 +14,7 @@ from localcloud.broker.declared_limits import DEFAULT_LIMITS, Limits
 from localcloud.broker.encoder import described, encode
 from localcloud.broker.errors import AmqpError
 from localcloud.broker.event_hub import EventHub
+from localcloud.broker.frame_writer import FrameWriter
 from localcloud.broker.locks import now_ms
 from localcloud.broker.message import DATA, PARTITION_KEY, RawMap, annotation, parse_message
 from localcloud.broker.partition import Partition, parse_event
@@ -19,8 +22,10 @@ from localcloud.broker.position import START, Bound, Position, parse_selector
 from localcloud.broker.queue import Queue
 from localcloud.broker.records import PartitionRecords, Records
 from localcloud.broker.retention import Retention
+from localcloud.broker.schedule import Schedule
 from localcloud.broker.topic import Topic
 from localcloud.journal import MemoryJournal
+from tests.soak.amqp_transport import RecordingTransport
 
 
 def no_records() -> PartitionRecords:
@@ -41,6 +46,22 @@ async def test_a_full_queue_refuses_more() -> None:
         queue.put([large] * 10)
     assert len(queue.peek(1, 10_000, None)) == fitting
     queue.close()
+
+
+async def test_scheduled_messages_that_are_cancelled_leave_nothing() -> None:
+    """However far away their time is: an app may plan and give up a reminder a million times."""
+    schedule = Schedule(asyncio.get_running_loop())
+    next_year_ms = round(time.time() * 1000) + 365 * 24 * HOUR_MS
+    gc.collect()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for number in range(50_000):
+        schedule.add(number, next_year_ms + number, lambda: None)
+        schedule.cancel([number])
+    after, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    schedule.close()
+    assert after - before < 1 << 20
 
 
 async def test_what_is_scheduled_to_a_topic_takes_room_too() -> None:
@@ -115,3 +136,15 @@ def test_a_batch_with_a_malformed_key_adds_nothing() -> None:
     with pytest.raises(Malformed):
         hub.append([plain, malformed], None, "key")
     assert hub.partitions[0].is_empty
+
+
+async def test_nothing_comes_between_the_frames_of_a_delivery() -> None:
+    """Who waits for a connection with less to send is told in a turn of its own, not while something is sent."""
+    relieved: list[int] = []
+    transport = RecordingTransport()
+    writer = FrameWriter(transport, asyncio.get_running_loop(), MemoryJournal(), lambda: relieved.append(1))
+    writer.write(bytes(100))
+    writer.write(bytes(1 << 20))
+    assert (len(transport.written), relieved) == ((1 << 20) + 100, [])
+    await asyncio.sleep(0)
+    assert relieved == [1]
