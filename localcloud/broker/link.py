@@ -157,11 +157,11 @@ class OutgoingLink(Link):
         self.delivery_count = (self.delivery_count + 1) & 0xFFFFFFFF
         room = self.session.max_payload_bytes
         if len(payload) <= room:
-            self.session.send_transfer(self._transfer(delivery_id, tag, more=False), payload)
+            self.session.send_transfer(self, self._transfer(delivery_id, tag, more=False), payload)
             return
         for start in range(0, len(payload), room):
             more = start + room < len(payload)
-            self.session.send_transfer(self._transfer(delivery_id, tag, more=more), payload[start : start + room])
+            self.session.send_transfer(self, self._transfer(delivery_id, tag, more=more), payload[start : start + room])
 
     def pump(self) -> None:
         """Asks the source for what it has, as long as this link is ready."""

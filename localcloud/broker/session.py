@@ -45,7 +45,7 @@ class Session:
         self._next_outgoing_id = 0
         self._next_delivery_id = 0
         self._window = begin.incoming_window or 0
-        self._held_back: deque[tuple[bytes, bytes]] = deque()
+        self._held_back: deque[tuple[OutgoingLink, bytes, bytes]] = deque()
         self._unsettled: dict[int, tuple[OutgoingLink, bytes]] = {}
 
     @property
@@ -102,10 +102,10 @@ class Session:
             self._unsettled[delivery_id] = (link, tag)
         return delivery_id
 
-    def send_transfer(self, transfer: bytes, payload: bytes) -> None:
+    def send_transfer(self, link: OutgoingLink, transfer: bytes, payload: bytes) -> None:
         """Sends a transfer, or holds it back until the peer's window opens again."""
         if self._window <= 0:
-            self._held_back.append((transfer, payload))
+            self._held_back.append((link, transfer, payload))
             return
         self._window -= 1
         self._next_outgoing_id = (self._next_outgoing_id + 1) & 0xFFFFFFFF
@@ -119,7 +119,9 @@ class Session:
         was_shut = self._window <= 0
         self._window = (flow.incoming_window or 0) - in_flight
         while self._held_back and self._window > 0:
-            self.send_transfer(*self._held_back.popleft())
+            held_back = self._held_back.popleft()
+            if not held_back[0].closed:  # nothing follows a detach
+                self.send_transfer(*held_back)
         if flow.handle is None:
             if flow.echo:
                 self.send_flow(None, None, None)

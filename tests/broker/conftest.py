@@ -16,6 +16,7 @@ RequiresSession = true
 [servicebus.queues.wire]
 LockDuration = "PT1S"
 [servicebus.queues.slow]
+[servicebus.queues.cut]
 [servicebus.queues.sessions]
 RequiresSession = true
 [servicebus.queues.small]

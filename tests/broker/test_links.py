@@ -4,6 +4,7 @@ from localcloud.broker.amqp_types import Symbol, UInt
 from localcloud.broker.performatives import (
     ACCEPTED,
     ATTACH,
+    DETACH,
     FLOW,
     REJECTED,
     RELEASED,
@@ -90,6 +91,22 @@ async def test_transfers_wait_for_the_sessions_window(broker: RunningBroker) -> 
         for _ in range(2):
             await client.expect(TRANSFER)
         await drain_queue(client, 1, 3)
+
+
+async def test_nothing_follows_a_detach(broker: RunningBroker) -> None:
+    """Frames that wait for the session's window are dropped with their link, whose handle means nothing any more."""
+    async with wire_client(broker.port) as client:
+        await client.begin(max_frame_size=512, incoming_window=1)
+        await client.produce(0, "cut")
+        client.send(transfer_body(0, 0), data_message(bytes(2000)))
+        await outcome_of(client)
+        await client.consume(1, "cut")
+        client.send(flow_body(1, 10, window=1))
+        assert (await client.expect(TRANSFER)).fields[5] is True  # more
+        client.send(performative(DETACH, UInt(1), True, None))
+        await client.detached()
+        client.send(performative(FLOW, UInt(1), UInt(10), UInt(0), UInt(1000), None, None, None, None, None, True))
+        assert (await client.receive() or Received(0, 0, [], b"")).code == FLOW
 
 
 async def test_a_released_message_comes_again_uncounted(broker: RunningBroker) -> None:
