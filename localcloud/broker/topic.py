@@ -34,6 +34,8 @@ class Topic:
         self._records = records.of(name)
         self._last_sequence_number = self._records.last_number
         self._schedule = Schedule(loop)
+        self._scheduled: dict[int, StoredMessage] = {}
+        self._scheduled_bytes = 0
         self._duplicates = (
             DuplicateHistory(settings.duplicate_window_s, self._records)
             if settings.duplicate_window_s is not None
@@ -50,7 +52,7 @@ class Topic:
         limits = self.settings.limits
         if limits.send_disabled:
             raise disabled(self.name)
-        kept_bytes = sum(subscription.size_bytes for subscription in self.subscriptions.values())
+        kept_bytes = self._scheduled_bytes + sum(one.size_bytes for one in self.subscriptions.values())
         if kept_bytes + sum(message.size_bytes for message in messages) > limits.max_size_bytes:
             raise full(self.name, kept_bytes, limits.max_size_bytes)
         return [self._put(message) for message in messages]
@@ -62,7 +64,7 @@ class Topic:
                 raise AmqpError(MESSAGE_NOT_FOUND, f"The scheduled message {number} could not be found.")
         for number in set(sequence_numbers):
             self._schedule.cancel(number)
-            self._records.remove(number)
+            self._remove(number)
 
     def close(self) -> None:
         self._schedule.close()
@@ -84,12 +86,18 @@ class Topic:
         return self._last_sequence_number
 
     def _wait_for(self, message: StoredMessage) -> None:
+        self._scheduled[message.sequence_number] = message
+        self._scheduled_bytes += message.size_bytes
         due_ms = message.content.scheduled_ms or 0
         self._schedule.add(message.sequence_number, due_ms, lambda: self._come_due(message))
 
     def _come_due(self, message: StoredMessage) -> None:
-        self._records.remove(message.sequence_number)
+        self._remove(message.sequence_number)
         self._fan_out(message.content)
+
+    def _remove(self, sequence_number: int) -> None:
+        self._scheduled_bytes -= self._scheduled.pop(sequence_number).size_bytes
+        self._records.remove(sequence_number)
 
     def _fan_out(self, message: Message) -> None:
         for subscription in self.subscriptions.values():

@@ -4,10 +4,11 @@ import asyncio
 import gc
 import time
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
-from localcloud.broker.config import QueueSettings
+from localcloud.broker.config import QueueSettings, TopicSettings
 from localcloud.broker.declared_limits import DEFAULT_LIMITS
 from localcloud.broker.encoder import described, encode
 from localcloud.broker.errors import AmqpError
@@ -18,6 +19,7 @@ from localcloud.broker.queue import Queue
 from localcloud.broker.records import PartitionRecords, Records
 from localcloud.broker.retention import Retention
 from localcloud.broker.schedule import Schedule
+from localcloud.broker.topic import Topic
 from localcloud.journal import MemoryJournal
 
 
@@ -39,6 +41,35 @@ async def test_a_full_queue_refuses_more() -> None:
         queue.put([large] * 10)
     assert len(queue.peek(1, 10_000, None)) == fitting
     queue.close()
+
+
+async def test_a_topic_is_full_of_what_it_has_scheduled() -> None:
+    """Until it is cancelled."""
+    limits = replace(DEFAULT_LIMITS, max_size_bytes=1 << 20)
+    loop, records = asyncio.get_running_loop(), Records(MemoryJournal())
+    topic = Topic("t", TopicSettings({}, limits=limits), {}, loop, records)
+    next_year_ms = round(time.time() * 1000) + 365 * 24 * HOUR_MS
+    later = replace(parse_message(described(DATA, encode(bytes(100_000)))), scheduled_ms=next_year_ms)
+    numbers = topic.put([later] * 10)
+    with pytest.raises(AmqpError, match="maximum entity size"):
+        topic.put([later])
+    topic.cancel_scheduled(numbers[:1])
+    assert topic.put([later]) == [11]
+    topic.close()
+
+
+async def test_a_schedule_follows_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that was set, or went on while the machine slept and the loop's own clock stood still."""
+    monkeypatch.setattr("localcloud.broker.schedule._LONGEST_WAIT_S", 0.05)
+    schedule, due = Schedule(asyncio.get_running_loop()), asyncio.Event()
+    now_s = time.time()
+    schedule.add(1, round(now_s * 1000) + HOUR_MS, due.set)
+    await asyncio.sleep(0.1)
+    assert not due.is_set()
+    monkeypatch.setattr(time, "time", lambda: now_s + 3601)
+    async with asyncio.timeout(10):
+        await due.wait()
+    schedule.close()
 
 
 async def test_scheduled_messages_that_are_cancelled_leave_nothing() -> None:
