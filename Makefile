@@ -12,7 +12,7 @@ demo: setup
 	@$(BIN)/python -m localcloud demo --vehicles $(VEHICLES) --seed $(SEED)
 
 test: setup tests/witnesses/node_modules/.installed
-	@$(BIN)/python -m pytest -n 3 --dist loadfile
+	@$(BIN)/python -m pytest -n 3
 
 soak: setup
 	@$(BIN)/python -m tests.soak

@@ -10,6 +10,7 @@ and a power failure is not what a cloud on a laptop is there to survive.
 """
 
 import asyncio
+import logging
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from localcloud.errors import Misconfigured, Unavailable
+
+logger = logging.getLogger(__name__)
 
 Parameters = Callable[[], Sequence[Any]]
 
@@ -107,7 +110,7 @@ class SqliteJournal:
         await asyncio.shield(self._failure)
 
     async def close(self) -> None:
-        if self._committing is not None and not self._failure.done():
+        while self._committing is not None and not self._failure.done():  # who is told may write once more
             self._committing.cancel()
             self._commit()
         self._database.close()
@@ -134,7 +137,11 @@ class SqliteJournal:
         self._committing = None
         # Who asks meanwhile comes behind those who wait.
         while self._callbacks and self._committing is None:
-            self._callbacks.popleft()()
+            callback = self._callbacks.popleft()
+            try:
+                callback()
+            except Exception:  # one connection that cannot be told must not keep the others waiting
+                logger.exception("A change is kept, and telling of it failed")
 
 
 def _open(path: Path, schema: str, version: int) -> sqlite3.Connection:

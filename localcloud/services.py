@@ -52,7 +52,7 @@ class LocalCloud:
         self._started = asyncio.Event()
 
     async def start_storage(self) -> None:
-        """Azurite, with the tables and containers of `cloud.toml`."""
+        """Azurite, with the tables, queues and containers that are declared."""
         layout = self.layout
         layout.check_free("blob_port", "queue_port", "table_port")
         node = shutil.which("node")

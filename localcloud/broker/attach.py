@@ -218,6 +218,7 @@ class Attachment:
         def grant(session: MessageSession) -> None:
             timer.cancel()
             self._accept_session(link, session)
+            link.pump()  # it may have given credit while it waited
 
         queue.accept_next(link, grant)
 

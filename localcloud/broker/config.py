@@ -1,12 +1,12 @@
 """The entities that a file declares, as validated objects. Names are those of Microsoft's emulators' Config.json."""
 
-import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from localcloud import relaxed_json
 from localcloud.broker.declared import (
     as_table,
     count,
@@ -20,7 +20,7 @@ from localcloud.broker.declared import (
 )
 from localcloud.broker.declared_limits import DEFAULT_LIMITS, LIMITS, Limits, parse_limits, refuse_unsupported
 from localcloud.broker.declared_rules import parse_rules
-from localcloud.broker.emulator_config import translated, without_comments
+from localcloud.broker.emulator_config import translated
 from localcloud.broker.rules import Rule
 from localcloud.errors import Misconfigured
 
@@ -102,7 +102,7 @@ def _document(path: Path) -> Mapping[str, Any]:
     is_json = path.suffix.lower() == ".json"
     try:
         content = path.read_text(encoding="utf-8-sig")
-        document = json.loads(without_comments(content)) if is_json else tomllib.loads(content)
+        document = relaxed_json.loads(content) if is_json else tomllib.loads(content)
     except OSError as error:
         raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -6,6 +6,11 @@ from collections.abc import Hashable
 from localcloud.broker.records import EntityRecords
 
 
+def duplicate_history(window_s: float | None, records: EntityRecords) -> "DuplicateHistory | None":
+    """None without a window: nothing is a duplicate then."""
+    return None if window_s is None else DuplicateHistory(window_s, records)
+
+
 class DuplicateHistory:
     """The message ids of the last `window_s` seconds."""
 

@@ -4,7 +4,6 @@ The Service Bus emulator's has `Namespaces`, the Event Hubs emulator's has `Name
 Azure/azure-event-hubs-emulator-installer, EventHub-Emulator/Schema/Config-schema.json). One file may have both.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -13,13 +12,7 @@ from localcloud.errors import Misconfigured
 
 _SERVICE_BUS: Final = "Namespaces"
 _EVENT_HUBS: Final = "NamespaceConfig"
-_TEXT_OR_COMMENT: Final = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _DEFAULT_GROUP: Final = "$default"  # is there, declared or not
-
-
-def without_comments(json: str) -> str:
-    """The emulators read `//` and `/* */` beside JSON, and their own samples have them; lines stay where they are."""
-    return _TEXT_OR_COMMENT.sub(lambda match: match[0] if match[0][0] == '"' else "\n" * match[0].count("\n"), json)
 
 
 def translated(document: Any) -> dict[str, Any]:

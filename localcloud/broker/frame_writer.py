@@ -94,7 +94,8 @@ class FrameWriter:
             self._transport.write(data)
             self._last_flush_s = self._loop.time()
         if was_congested and not self.congested:
-            self._on_relief()
+            # Later: who writes now may be in the middle of a delivery, which no other may come between.
+            self._loop.call_soon(self._on_relief)
 
     def keep_alive(self, interval_s: float) -> None:
         """Sends an empty frame whenever nothing else was sent for so long, from now on."""

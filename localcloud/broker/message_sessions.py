@@ -85,7 +85,7 @@ class SessionQueue(Queue):
     def accept_next(self, consumer: Consumer, grant: Grant) -> None:
         """Calls `grant` with the next session that has messages and no consumer, now or later."""
         self._waiters.append((consumer, grant))
-        for session in list(self._sessions.values()):
+        while self._waiters and (session := next(filter(self._is_free, self._sessions.values()), None)):
             self._offer(session)
 
     def stop_waiting(self, consumer: Consumer) -> None:
@@ -100,10 +100,12 @@ class SessionQueue(Queue):
         if session.timer is not None:
             session.timer.cancel()
         session.owner = session.timer = None
+        # Nobody gets the session before all of its messages are back, or it would get them out of order.
+        waiters, self._waiters = self._waiters, deque()
         for message in self._locks.pop_session(session.id):
             self._apply(message, Settlement(outcome))
-        if session.owner is None and session.state is None and not self._has_messages(session):
-            self._sessions.pop(session.id, None)
+        self._waiters = waiters
+        self._forget_if_idle(session)
         self._offer(session)
 
     def pump(self, session: MessageSession) -> None:
@@ -112,6 +114,12 @@ class SessionQueue(Queue):
             if message is None:
                 return
             self._deliver(session.owner, message)
+
+    def delete(self, count: int, enqueued_before_ms: int, session_id: str | None) -> int:
+        deleted = super().delete(count, enqueued_before_ms, session_id)
+        for session in list(self._sessions.values()):
+            self._forget_if_idle(session)
+        return deleted
 
     # ---- what clients ask about sessions
 
@@ -184,14 +192,26 @@ class SessionQueue(Queue):
             owner.detach(AmqpError(SESSION_LOCK_LOST, f"The lock of session '{session.id}' has expired."))
 
     def _offer(self, session: MessageSession) -> None:
-        if self._waiters and session.owner is None and self._has_messages(session):
+        if self._waiters and self._is_free(session):
             consumer, grant = self._waiters.popleft()
             grant(self._own(session, consumer))
 
+    def _is_free(self, session: MessageSession) -> bool:
+        return session.owner is None and self._has_messages(session)
+
     def _has_messages(self, session: MessageSession) -> bool:
-        while session.available and session.available[0] not in self._held:
-            heapq.heappop(session.available)
+        self._drop_gone(session.available)
         return bool(session.available)
+
+    def _forget_if_idle(self, session: MessageSession) -> None:
+        if session.owner is None and session.state is None and not self._has_messages(session):
+            self._sessions.pop(session.id, None)
+
+    def _expire(self, message: StoredMessage) -> None:
+        super()._expire(message)
+        session = self._sessions.get(message.content.session_id or "")
+        if session is not None:
+            self._forget_if_idle(session)
 
     def _make_available(self, message: StoredMessage) -> None:
         message.state = State.AVAILABLE
@@ -203,8 +223,8 @@ class SessionQueue(Queue):
             self._offer(session)
 
     def _lock(self, message: StoredMessage) -> tuple[bytes, Lock]:
-        session = self._session(message.content.session_id or "")
-        if session.owner is None:
+        session = self._sessions.get(message.content.session_id or "")
+        if session is None or session.owner is None:  # a deferred message needs no session
             return super()._lock(message)
         message.state = State.LOCKED
         return self._locks.add_to_session(message, session.id, session.locked_until_ms)

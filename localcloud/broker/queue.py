@@ -12,20 +12,15 @@ from typing import Any
 
 from localcloud.broker.config import QueueSettings
 from localcloud.broker.delivery import Consumer, Outcome, Settlement
-from localcloud.broker.duplicates import DuplicateHistory
-from localcloud.broker.errors import (
-    MESSAGE_NOT_FOUND,
-    AmqpError,
-    disabled,
-    full,
-)
+from localcloud.broker.duplicates import duplicate_history
+from localcloud.broker.errors import MESSAGE_NOT_FOUND, AmqpError
 from localcloud.broker.forwarding import Target, forward
 from localcloud.broker.holdings import Holdings
+from localcloud.broker.intake import Intake
 from localcloud.broker.locks import Lock, Locks, now_ms
 from localcloud.broker.message import DEAD_LETTER_SOURCE, ENQUEUE_SEQUENCE_NUMBER, Message
 from localcloud.broker.records import Records
 from localcloud.broker.rules import Rules
-from localcloud.broker.schedule import Schedule
 from localcloud.broker.stored import State, StoredMessage
 
 _PRESETTLED_TAG = bytes(16)
@@ -58,18 +53,14 @@ class Queue:
         self._available: list[int] = []
         self._locks = Locks(loop, settings.lock_duration_s, self._lock_expired)
         self._waiting: OrderedDict[Consumer, None] = OrderedDict()
-        self._schedule = Schedule(loop)
-        self._duplicates = (
-            DuplicateHistory(settings.duplicate_window_s, self.records)
-            if settings.duplicate_window_s is not None
-            else None
-        )
+        duplicates = duplicate_history(settings.duplicate_window_s, self.records)
+        self._intake = Intake(name, settings.limits, duplicates, self._held, loop, self.enqueue)
 
     def restore(self) -> None:
         """Takes up what was in the queue when the broker ended."""
         for message in self._held.restore():
             if message.state is State.SCHEDULED:
-                self._wait_for(message)
+                self._intake.wait_for(message)
             elif message.state is State.AVAILABLE and self.forward_to is None:
                 self._make_available(message)
             elif message.state is State.AVAILABLE:  # it came before the queue was declared to forward
@@ -86,12 +77,7 @@ class Queue:
 
     def put(self, messages: Sequence[Message]) -> list[int]:
         """Takes the messages, all or none, and returns their sequence numbers, 0 for a duplicate. Raises AmqpError."""
-        limits = self.settings.limits
-        if limits.send_disabled:
-            raise disabled(self.name)
-        if self.size_bytes + sum(message.size_bytes for message in messages) > limits.max_size_bytes:
-            raise full(self.name, self.size_bytes, limits.max_size_bytes)
-        return [self._put(message) for message in messages]
+        return self._intake.put(messages, self.size_bytes)
 
     def enqueue(self, content: Message, delivery_count: int = 0) -> int:
         """Takes a message at once, however full the queue is: to refuse it would lose it."""
@@ -103,25 +89,7 @@ class Queue:
 
     def cancel_scheduled(self, sequence_numbers: Sequence[int]) -> None:
         """Raises AmqpError, with nothing cancelled, if one of them is not scheduled."""
-        for number in sequence_numbers:
-            if number not in self._schedule:
-                raise AmqpError(MESSAGE_NOT_FOUND, f"The scheduled message {number} could not be found.")
-        for number in set(sequence_numbers):
-            self._schedule.cancel(number)
-            self._held.remove(self._held[number])
-
-    def _put(self, content: Message) -> int:
-        if self._duplicates and not self._duplicates.is_new(content.message_id, now_ms()):
-            return 0
-        if content.scheduled_ms is None or content.scheduled_ms <= now_ms():
-            return self.enqueue(content)
-        message = self._held.add(content, State.SCHEDULED)
-        self._wait_for(message)
-        return message.sequence_number
-
-    def _wait_for(self, message: StoredMessage) -> None:
-        due_ms = message.content.scheduled_ms or 0
-        self._schedule.add(message.sequence_number, due_ms, lambda: self._come_due(message))
+        self._intake.cancel_scheduled(sequence_numbers)
 
     def _forward(self, content: Message, target: Target) -> int:
         number = self._held.next_number()
@@ -134,11 +102,8 @@ class Queue:
 
     def _forward_kept(self, message: StoredMessage) -> None:
         if message.sequence_number in self._held:  # its life may have ended
-            self._come_due(message)
-
-    def _come_due(self, message: StoredMessage) -> None:
-        self._held.remove(message)
-        self.enqueue(message.content)
+            self._held.remove(message)
+            self.enqueue(message.content)
 
     # ---- receiving
 
@@ -209,7 +174,7 @@ class Queue:
 
     def close(self) -> None:
         """Stops all timers."""
-        self._schedule.close()
+        self._intake.close()
         self._locks.close()
         self._held.close()
         if self.dead_letters is not None:
@@ -217,6 +182,7 @@ class Queue:
 
     def _make_available(self, message: StoredMessage) -> None:
         message.state = State.AVAILABLE
+        self._drop_gone(self._available)  # also where nobody receives and messages only expire
         heapq.heappush(self._available, message.sequence_number)
         self._pump()
 
@@ -233,12 +199,14 @@ class Queue:
             self._deliver(consumer, message)
 
     def _next(self, available: list[int]) -> StoredMessage | None:
-        """Takes the oldest available message; numbers of messages that have left are dropped on the way."""
-        while available:
-            message = self._held.get(heapq.heappop(available))
-            if message is not None:
-                return message
-        return None
+        """Takes the oldest available message."""
+        self._drop_gone(available)
+        return self._held[heapq.heappop(available)] if available else None
+
+    def _drop_gone(self, available: list[int]) -> None:
+        """Drops the first numbers as long as they are those of messages that have left."""
+        while available and available[0] not in self._held:
+            heapq.heappop(available)
 
     def _deliver(self, consumer: Consumer, message: StoredMessage) -> None:
         if consumer.settled:

@@ -3,8 +3,10 @@
 import asyncio
 import heapq
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
+
+from localcloud.broker.errors import MESSAGE_NOT_FOUND, AmqpError
 
 _TOLERATED_CANCELLED: Final = 1000
 _LONGEST_WAIT_S: Final = 10.0
@@ -28,14 +30,18 @@ class Schedule:
         if self._due[0] == entry:
             self._set_timer()
 
-    def cancel(self, sequence_number: int) -> None:
-        del self._actions[sequence_number]
+    def cancel(self, sequence_numbers: Sequence[int]) -> set[int]:
+        """The numbers, each once. Raises AmqpError, with nothing cancelled, if one of them is not scheduled."""
+        for number in sequence_numbers:
+            if number not in self._actions:
+                raise AmqpError(MESSAGE_NOT_FOUND, f"The scheduled message {number} could not be found.")
+        cancelled = set(sequence_numbers)
+        for number in cancelled:
+            del self._actions[number]
         if len(self._due) > 2 * len(self._actions) + _TOLERATED_CANCELLED:
             self._due = [entry for entry in self._due if entry[1] in self._actions]
             heapq.heapify(self._due)
-
-    def __contains__(self, sequence_number: int) -> bool:
-        return sequence_number in self._actions
+        return cancelled
 
     def close(self) -> None:
         self._actions.clear()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.errors import Misconfigured
-from localcloud.host.relaxed_json import loads
+from localcloud.relaxed_json import loads
 
 _TIME_SPAN = re.compile(r"(-)?(?:(\d+)\.)?(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?")
 _MIGRATION = "See https://aka.ms/functions-hostjson for steps to migrate the configuration file."

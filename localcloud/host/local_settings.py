@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.errors import Misconfigured
-from localcloud.host.relaxed_json import loads
+from localcloud.relaxed_json import loads
 
 FILE_NAME = "local.settings.json"
 _ANY = "*"

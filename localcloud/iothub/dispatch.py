@@ -49,7 +49,7 @@ class Dispatcher:
             self._endpoints[name].put(pending)
 
     def notify(self, operation: Operation, device_id: str, body: Mapping[str, Any]) -> None:
-        """Tells those who have a route for it, once what happened is on the disk, and even if the hub ends meanwhile.
+        """Tells those who have a route for it, once what happened is kept, and even if the hub ends meanwhile.
 
         Dropped when too much waits already: unlike a device, what happens cannot be asked to wait.
         """

@@ -1,4 +1,4 @@
-"""Nothing that tells of a change leaves the hub before the change is on the disk."""
+"""Nothing that tells of a change leaves the hub before the change is in the journal."""
 
 from localcloud.iothub.tls import Peer, SecureStream
 from localcloud.journal import Journal

@@ -69,7 +69,7 @@ def make_app(hub: Hub, hostname: str, key: str) -> web.Application:
 
 
 def _output_commit(journal: Journal) -> Any:
-    """No answer leaves before what it tells of is on the disk."""
+    """No answer leaves before what it tells of is in the journal."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: _Handler) -> web.StreamResponse:

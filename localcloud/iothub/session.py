@@ -6,6 +6,7 @@ Source: "Communicate with your IoT hub using the MQTT protocol".
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Protocol
 from urllib.parse import quote
 
@@ -75,9 +76,9 @@ class Session:
             self._telemetry(message, accepted)
             return
         if topic == _GET_TWIN:
-            self._twin_operation(Throttle.TWIN_READ, query, lambda: self._get_twin(query))
+            self._twin_operation(Throttle.TWIN_READ, query, self._get_twin)
         elif topic == _REPORT:
-            self._twin_operation(Throttle.TWIN_UPDATE, query, lambda: self._report(query, message.payload))
+            self._twin_operation(Throttle.TWIN_UPDATE, query, partial(self._report, message.payload))
         elif topic.startswith(_METHOD_ANSWER):
             self._method_answer(topic, query, message.payload)
         else:
@@ -129,31 +130,34 @@ class Session:
             raise ForbiddenError("sent a message that is too large")
         return properties
 
-    def _twin_operation(self, throttle: Throttle, query: str, operation: Callable[[], None]) -> None:
+    def _twin_operation(self, throttle: Throttle, query: str, operation: Callable[[str], None]) -> None:
+        """Runs the operation with the id that its answer carries, now or when it is its turn."""
+        request_id = _request_id(query)
+        run = partial(operation, request_id)
         try:
-            is_first = self._services.shaper.admits(throttle, later=operation)
+            is_first = self._services.shaper.admits(throttle, later=run)
         except ThrottledError as error:
-            self._answer_twin(429, query, _error_body(429, str(error)))
+            self._answer_twin(429, request_id, _error_body(429, str(error)))
         else:
             if is_first:
-                operation()
+                run()
 
-    def _get_twin(self, query: str) -> None:
+    def _get_twin(self, request_id: str) -> None:
         twin = self._device.twin
         body = {"desired": twin.desired.for_device(), "reported": twin.reported.for_device()}
-        self._answer_twin(200, query, msgspec.json.encode(body))
+        self._answer_twin(200, request_id, msgspec.json.encode(body))
 
-    def _report(self, query: str, payload: bytes) -> None:
+    def _report(self, payload: bytes, request_id: str) -> None:
         try:
             self._services.report(self._device, parse_document(payload))
         except Rejected as rejected:
-            self._answer_twin(400, query, _error_body(400, rejected.detail))
+            self._answer_twin(400, request_id, _error_body(400, rejected.detail))
         else:
-            self._answer_twin(204, query, b"", f"&$version={self._device.twin.reported.version}")
+            self._answer_twin(204, request_id, b"", f"&$version={self._device.twin.reported.version}")
 
-    def _answer_twin(self, status: int, query: str, body: bytes, more: str = "") -> None:
+    def _answer_twin(self, status: int, request_id: str, body: bytes, more: str = "") -> None:
         if _TWIN_ANSWERS_FILTER in self._device.subscriptions:
-            self._send(f"$iothub/twin/res/{status}/?$rid={_request_id(query)}{more}", body)
+            self._send(f"$iothub/twin/res/{status}/?$rid={request_id}{more}", body)
 
     def _method_answer(self, topic: str, query: str, payload: bytes) -> None:
         status = topic.removeprefix(_METHOD_ANSWER).removesuffix("/")
@@ -182,6 +186,7 @@ def _error_body(status: int, message: str) -> bytes:
 
 
 def _request_id(query: str) -> str:
+    """Raises `ForbiddenError` for one that makes the topic of the answer too long."""
     request_id = quote(parse_bag(query).get("$rid", ""), safe="")
     if len(request_id) > _MAX_REQUEST_ID:
         raise ForbiddenError("asked with a request id that no answer can carry")

@@ -50,8 +50,10 @@ class _Line:
 
     def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting and self._waiting[0][0] <= loop.time():
-            _, operation = self._waiting.popleft()
-            operation()
-        if self._waiting:
-            loop.call_at(self._waiting[0][0], self._serve)
+        try:
+            while self._waiting and self._waiting[0][0] <= loop.time():
+                _, operation = self._waiting.popleft()
+                operation()
+        finally:  # one that fails must not keep those behind it waiting for ever
+            if self._waiting:
+                loop.call_at(self._waiting[0][0], self._serve)

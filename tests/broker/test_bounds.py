@@ -9,9 +9,11 @@ from dataclasses import replace
 import pytest
 
 from localcloud.broker.config import QueueSettings, TopicSettings
-from localcloud.broker.declared_limits import DEFAULT_LIMITS
+from localcloud.broker.declared_limits import DEFAULT_LIMITS, Limits
 from localcloud.broker.encoder import described, encode
 from localcloud.broker.errors import AmqpError
+from localcloud.broker.frame_writer import FrameWriter
+from localcloud.broker.locks import now_ms
 from localcloud.broker.message import DATA, parse_message
 from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.position import START, Bound, Position, parse_selector
@@ -21,6 +23,7 @@ from localcloud.broker.retention import Retention
 from localcloud.broker.schedule import Schedule
 from localcloud.broker.topic import Topic
 from localcloud.journal import MemoryJournal
+from tests.soak.amqp_transport import RecordingTransport
 
 
 def no_records() -> PartitionRecords:
@@ -41,21 +44,6 @@ async def test_a_full_queue_refuses_more() -> None:
         queue.put([large] * 10)
     assert len(queue.peek(1, 10_000, None)) == fitting
     queue.close()
-
-
-async def test_a_topic_is_full_of_what_it_has_scheduled() -> None:
-    """Until it is cancelled."""
-    limits = replace(DEFAULT_LIMITS, max_size_bytes=1 << 20)
-    loop, records = asyncio.get_running_loop(), Records(MemoryJournal())
-    topic = Topic("t", TopicSettings({}, limits=limits), {}, loop, records)
-    next_year_ms = round(time.time() * 1000) + 365 * 24 * HOUR_MS
-    later = replace(parse_message(described(DATA, encode(bytes(100_000)))), scheduled_ms=next_year_ms)
-    numbers = topic.put([later] * 10)
-    with pytest.raises(AmqpError, match="maximum entity size"):
-        topic.put([later])
-    topic.cancel_scheduled(numbers[:1])
-    assert topic.put([later]) == [11]
-    topic.close()
 
 
 async def test_a_schedule_follows_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,11 +69,24 @@ async def test_scheduled_messages_that_are_cancelled_leave_nothing() -> None:
     before, _ = tracemalloc.get_traced_memory()
     for number in range(50_000):
         schedule.add(number, next_year_ms + number, lambda: None)
-        schedule.cancel(number)
+        schedule.cancel([number])
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     schedule.close()
     assert after - before < 1 << 20
+
+
+async def test_what_is_scheduled_to_a_topic_takes_room_too() -> None:
+    """Until it is due or cancelled."""
+    settings = TopicSettings({}, limits=Limits(max_size_bytes=5000))
+    topic = Topic("t", settings, {}, asyncio.get_running_loop(), Records(MemoryJournal()))
+    later = replace(parse_message(BODY), scheduled_ms=now_ms() + HOUR_MS)
+    numbers = topic.put([later, later])
+    with pytest.raises(AmqpError, match="maximum entity size"):
+        topic.put([later])
+    topic.cancel_scheduled(numbers)
+    topic.put([later])
+    topic.close()
 
 
 def test_a_partition_drops_its_oldest_events() -> None:
@@ -137,3 +138,15 @@ def test_selectors_are_understood(selector: str | None, position: Position) -> N
 def test_other_selectors_are_refused(selector: str) -> None:
     with pytest.raises(AmqpError, match=r"not supported|no number"):
         parse_selector(selector)
+
+
+async def test_nothing_comes_between_the_frames_of_a_delivery() -> None:
+    """Who waits for a connection with less to send is told in a turn of its own, not while something is sent."""
+    relieved: list[int] = []
+    transport = RecordingTransport()
+    writer = FrameWriter(transport, asyncio.get_running_loop(), MemoryJournal(), lambda: relieved.append(1))
+    writer.write(bytes(100))
+    writer.write(bytes(1 << 20))
+    assert (len(transport.written), relieved) == ((1 << 20) + 100, [])
+    await asyncio.sleep(0)
+    assert relieved == [1]

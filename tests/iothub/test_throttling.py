@@ -125,6 +125,20 @@ async def test_who_gives_up_waiting_leaves_the_queue_working() -> None:
     await asyncio.wait_for(shaper.admit(Throttle.SEND), 10)
 
 
+async def test_an_operation_that_fails_keeps_nobody_behind_it_waiting() -> None:
+    shaper = Shaper(limits(SEND=20))
+    await shaper.admit(Throttle.SEND)
+    failures: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+
+    def fail() -> None:
+        raise OSError("the peer is gone")
+
+    assert not shaper.admits(Throttle.SEND, later=fail)
+    await asyncio.wait_for(shaper.admit(Throttle.SEND), 10)
+    assert [type(failure) for failure in failures] == [OSError]
+
+
 async def test_a_refusal_says_when_to_come_back() -> None:
     shaper = Shaper(limits(QUERY=0.5))
     while shaper.admits(Throttle.QUERY, later=lambda: None):

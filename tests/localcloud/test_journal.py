@@ -86,6 +86,26 @@ async def test_callbacks_come_in_the_order_of_their_calls(journal: SqliteJournal
     assert journal.read("SELECT count(*) FROM facts") == [(2,)]
 
 
+async def test_who_fails_when_told_keeps_nobody_waiting(journal: SqliteJournal) -> None:
+    """The others hear of their changes all the same, without anything more being written."""
+
+    def fail() -> None:
+        raise OSError("the peer is gone")
+
+    journal.write(INSERT, lambda: ("one", 1))
+    journal.when_durable(fail)
+    await asyncio.wait_for(durable(journal).wait(), 10)
+
+
+async def test_what_is_written_when_told_of_the_last_group_is_kept_too(tmp_path: Path) -> None:
+    """A journal that closes carries out also what its callbacks write."""
+    journal = opened(tmp_path / "a.sqlite3")
+    journal.write(INSERT, lambda: ("one", 1))
+    journal.when_durable(lambda: journal.write(INSERT, lambda: ("two", 2)))
+    await journal.close()
+    assert facts(tmp_path / "a.sqlite3") == {"one": 1, "two": 2}
+
+
 async def test_one_turn_of_the_loop_is_one_transaction(tmp_path: Path) -> None:
     """If one statement of a turn cannot be carried out, none of them is, and the journal has failed."""
     journal = opened(tmp_path / "a.sqlite3")

@@ -82,12 +82,14 @@ async def test_who_goes_on_sending_beyond_the_limit_is_disconnected(limited_hub:
     The SDK has 20 messages on the way at a time, so that it takes several devices to fill the queue.
     """
     names = [f"{device_id}-{number}" for number in range(10)]
-    async with connected(limited_hub, *names) as clients:
-        sends = [client.send_message(telemetry("x")) for client in clients for _ in range(40)]
-        results = await asyncio.gather(*sends, return_exceptions=True)
-        assert not all(client.connected for client in clients)
     dropped = (exceptions.ConnectionDroppedError, exceptions.NoConnectionError, exceptions.OperationCancelled)
-    assert any(isinstance(result, dropped) for result in results)
+    async with connected(limited_hub, *names) as clients:
+        sends = [asyncio.create_task(client.send_message(telemetry("x"))) for client in clients for _ in range(40)]
+        # The SDK forgets some of those that were under way at the cut: one that it tells of is enough.
+        done, waiting = await asyncio.wait(sends, timeout=60, return_when=asyncio.FIRST_EXCEPTION)
+        for send in waiting:
+            send.cancel()
+        assert any(isinstance(send.exception(), dropped) for send in done)
 
 
 @documented("azure/iot/iot-mqtt-connect-to-iot-hub#update-device-twins-reported-properties")

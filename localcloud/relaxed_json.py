@@ -1,4 +1,7 @@
-"""JSON as .NET reads it in host.json and local.settings.json: with comments, and commas before a closing brace."""
+"""JSON as .NET reads it in its configuration files: with comments, and commas before a closing brace.
+
+host.json, local.settings.json, and the Config.json of Microsoft's emulators, whose own samples have comments.
+"""
 
 import json
 import re

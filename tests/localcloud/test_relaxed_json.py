@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.host.relaxed_json import loads
+from localcloud.relaxed_json import loads
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text('ab/*",\\}] \n'),
