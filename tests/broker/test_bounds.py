@@ -15,6 +15,7 @@ from localcloud.broker.errors import AmqpError
 from localcloud.broker.frame_writer import FrameWriter
 from localcloud.broker.locks import now_ms
 from localcloud.broker.message import DATA, parse_message
+from localcloud.broker.message_sessions import SessionQueue
 from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.position import START, Bound, Position, parse_selector
 from localcloud.broker.queue import Queue
@@ -43,6 +44,37 @@ async def test_a_full_queue_refuses_more() -> None:
     with pytest.raises(AmqpError, match="maximum entity size"):
         queue.put([large] * 10)
     assert len(queue.peek(1, 10_000, None)) == fitting
+    queue.close()
+
+
+class Holder:
+    """A consumer that has a session and takes no messages."""
+
+    ready, settled = False, False
+
+    def deliver(self, payload: bytes, tag: bytes) -> None:
+        raise AssertionError("it takes none")
+
+    def detach(self, error: AmqpError) -> None:
+        raise AssertionError(f"it keeps its session: {error}")
+
+
+async def test_session_states_take_room_too() -> None:
+    """As long as they are set; they are no way around the quota."""
+    settings = QueueSettings(requires_session=True, limits=Limits(max_size_bytes=5000))
+    queue = SessionQueue("s", settings, asyncio.get_running_loop(), Records(MemoryJournal()))
+    for name in ("one", "two"):
+        queue.accept(Holder(), name)
+    queue.set_session_state("one", bytes(4000))
+    with pytest.raises(AmqpError, match="maximum entity size"):
+        queue.set_session_state("two", bytes(2000))
+    with pytest.raises(AmqpError, match="maximum entity size"):
+        queue.put([replace(parse_message(BODY), session_id="two")])
+    queue.set_session_state("one", bytes(1000))
+    queue.set_session_state("two", bytes(2000))
+    queue.set_session_state("one", None)
+    queue.set_session_state("two", None)
+    assert queue.size_bytes == 0
     queue.close()
 
 
