@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from localcloud.broker.config import QueueSettings
 from localcloud.broker.delivery import Consumer, Outcome, Settlement
-from localcloud.broker.errors import NOT_ALLOWED, SESSION_CANNOT_BE_LOCKED, SESSION_LOCK_LOST, AmqpError
+from localcloud.broker.errors import NOT_ALLOWED, SESSION_CANNOT_BE_LOCKED, SESSION_LOCK_LOST, AmqpError, full
 from localcloud.broker.locks import Lock, now_ms
 from localcloud.broker.message import Message
 from localcloud.broker.queue import Queue
@@ -52,6 +52,7 @@ class SessionQueue(Queue):
         super().__init__(name, settings, loop, records)
         self._sessions: dict[str, MessageSession] = {}
         self._waiters: deque[tuple[Consumer, Grant]] = deque()
+        self._state_bytes = 0
 
     def restore(self) -> None:
         for session_id, state in self.records.session_states():
@@ -69,6 +70,11 @@ class SessionQueue(Queue):
             self.bury(content, NO_SESSION)
             return 0
         return super().enqueue(content, delivery_count)
+
+    @property
+    def size_bytes(self) -> int:
+        """With the states of the sessions, which count towards the quota ("Message sessions", session state)."""
+        return super().size_bytes + self._state_bytes
 
     # ---- consumers
 
@@ -135,8 +141,12 @@ class SessionQueue(Queue):
         return session.state if session is not None else None
 
     def set_session_state(self, session_id: str, state: bytes | None) -> None:
-        """Raises AmqpError if no consumer holds the session."""
-        self._set_state(self._owned(session_id), state)
+        """Raises AmqpError if no consumer holds the session, or the queue has no room for a larger state."""
+        session, limit_bytes = self._owned(session_id), self.settings.limits.max_size_bytes
+        growth_bytes = len(state or b"") - len(session.state or b"")
+        if growth_bytes > 0 and self.size_bytes + growth_bytes > limit_bytes:
+            raise full(self.name, self.size_bytes, limit_bytes)
+        self._set_state(session, state)
         self.records.session_state(session_id, state)
 
     def sessions_updated_after(self, time_ms: int) -> list[str]:
@@ -159,6 +169,7 @@ class SessionQueue(Queue):
     # ---- inside
 
     def _set_state(self, session: MessageSession, state: bytes | None) -> None:
+        self._state_bytes += len(state or b"") - len(session.state or b"")
         session.state, session.state_updated_ms = state, now_ms()
 
     def _session(self, session_id: str) -> MessageSession:

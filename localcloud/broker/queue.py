@@ -61,8 +61,10 @@ class Queue:
         for message in self._held.restore():
             if message.state is State.SCHEDULED:
                 self._intake.wait_for(message)
-            elif message.state is State.AVAILABLE:
+            elif message.state is State.AVAILABLE and self.forward_to is None:
                 self._make_available(message)
+            elif message.state is State.AVAILABLE:  # it came before the queue was declared to forward
+                self.loop.call_soon(self._forward_kept, message)  # when its target has what it held, too
         if self.dead_letters is not None:
             self.dead_letters.restore()
 
@@ -97,6 +99,11 @@ class Queue:
         if reasons is not None:
             self.bury(content, reasons)
         return number
+
+    def _forward_kept(self, message: StoredMessage) -> None:
+        if message.sequence_number in self._held:  # its life may have ended
+            self._held.remove(message)
+            self.enqueue(message.content)
 
     # ---- receiving
 

@@ -9,6 +9,7 @@ from typing import Final
 from localcloud.broker.errors import MESSAGE_NOT_FOUND, AmqpError
 
 _TOLERATED_CANCELLED: Final = 1000
+_LONGEST_WAIT_S: Final = 10.0
 
 
 class Schedule:
@@ -52,8 +53,9 @@ class Schedule:
             self._timer.cancel()
             self._timer = None
         if self._due:
-            delay_s = self._due[0][0] / 1000 - time.time()
-            self._timer = self._loop.call_later(max(delay_s, 0), self._run)
+            # Looked at in between, as the loop's clock stands still while a laptop sleeps, and this one may be set.
+            delay_s = min(max(self._due[0][0] / 1000 - time.time(), 0), _LONGEST_WAIT_S)
+            self._timer = self._loop.call_later(delay_s, self._run)
 
     def _run(self) -> None:
         self._timer = None

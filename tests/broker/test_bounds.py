@@ -17,6 +17,7 @@ from localcloud.broker.event_hub import EventHub
 from localcloud.broker.frame_writer import FrameWriter
 from localcloud.broker.locks import now_ms
 from localcloud.broker.message import DATA, PARTITION_KEY, RawMap, annotation, parse_message
+from localcloud.broker.message_sessions import SessionQueue
 from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.position import START, Bound, Position, parse_selector
 from localcloud.broker.queue import Queue
@@ -46,6 +47,51 @@ async def test_a_full_queue_refuses_more() -> None:
         queue.put([large] * 10)
     assert len(queue.peek(1, 10_000, None)) == fitting
     queue.close()
+
+
+class Holder:
+    """A consumer that has a session and takes no messages."""
+
+    ready, settled = False, False
+
+    def deliver(self, payload: bytes, tag: bytes) -> None:
+        raise AssertionError("it takes none")
+
+    def detach(self, error: AmqpError) -> None:
+        raise AssertionError(f"it keeps its session: {error}")
+
+
+async def test_session_states_take_room_too() -> None:
+    """As long as they are set; they are no way around the quota."""
+    settings = QueueSettings(requires_session=True, limits=Limits(max_size_bytes=5000))
+    queue = SessionQueue("s", settings, asyncio.get_running_loop(), Records(MemoryJournal()))
+    for name in ("one", "two"):
+        queue.accept(Holder(), name)
+    queue.set_session_state("one", bytes(4000))
+    with pytest.raises(AmqpError, match="maximum entity size"):
+        queue.set_session_state("two", bytes(2000))
+    with pytest.raises(AmqpError, match="maximum entity size"):
+        queue.put([replace(parse_message(BODY), session_id="two")])
+    queue.set_session_state("one", bytes(1000))
+    queue.set_session_state("two", bytes(2000))
+    queue.set_session_state("one", None)
+    queue.set_session_state("two", None)
+    assert queue.size_bytes == 0
+    queue.close()
+
+
+async def test_a_schedule_follows_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that was set, or went on while the machine slept and the loop's own clock stood still."""
+    monkeypatch.setattr("localcloud.broker.schedule._LONGEST_WAIT_S", 0.05)
+    schedule, due = Schedule(asyncio.get_running_loop()), asyncio.Event()
+    now_s = time.time()
+    schedule.add(1, round(now_s * 1000) + HOUR_MS, due.set)
+    await asyncio.sleep(0.1)
+    assert not due.is_set()
+    monkeypatch.setattr(time, "time", lambda: now_s + 3601)
+    async with asyncio.timeout(10):
+        await due.wait()
+    schedule.close()
 
 
 async def test_scheduled_messages_that_are_cancelled_leave_nothing() -> None:

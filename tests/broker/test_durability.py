@@ -71,6 +71,17 @@ async def change_rules(broker: DurableBroker, operation: str, body: dict[str, An
     return int(answer["statusCode"])
 
 
+async def test_what_a_queue_held_goes_on_when_it_is_declared_to_forward(broker: DurableBroker) -> None:
+    """Nobody may receive from it any more: what stayed there would be lost to all. It arrives behind what was there."""
+    await broker.send("unique", ServiceBusMessage("first there"))
+    await broker.send("plain", ServiceBusMessage("held"), ServiceBusMessage("held too"))
+    forwarding = _ENTITIES.replace("[servicebus.queues.plain]", '[servicebus.queues.plain]\nForwardTo = "unique"')
+    for _ in range(2):
+        broker.kill_and_restart(forwarding)
+    async with broker.client() as client, client.get_queue_receiver("unique") as receiver:
+        assert await bodies(receiver) == ["first there", "held", "held too"]
+
+
 async def test_what_a_queue_holds_survives_a_kill(broker: DurableBroker) -> None:
     """Waiting, locked, deferred and scheduled messages are there again, and what was settled is not.
 

@@ -3,7 +3,7 @@
 import asyncio
 import inspect
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +84,13 @@ async def under_way(
     """The tests of the module, some of them at a time: nearly all that they do is to wait."""
     turns = asyncio.Semaphore(AT_A_TIME)
 
-    async def run(item: pytest.Function) -> None:
+    async def run(item: pytest.Function, test: Callable[..., Awaitable[None]]) -> None:
         arguments = {**opened[item.nodeid], **item.callspec.params}
         async with turns:
-            await item.obj(**{name: arguments[name] for name in inspect.signature(item.obj).parameters})
+            await test(**{name: arguments[name] for name in inspect.signature(test).parameters})
 
-    tasks = {item.nodeid: asyncio.create_task(run(item)) for item in _of_module(request)}
+    # The test itself: `joined` may have put its wait in the place of one whose turn has not come.
+    tasks = {item.nodeid: asyncio.create_task(run(item, item.obj)) for item in _of_module(request)}
     yield tasks
     for task in tasks.values():
         task.cancel()
