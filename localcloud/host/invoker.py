@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import os
 import secrets
+import sysconfig
 import threading
 import traceback
 import uuid
@@ -22,6 +23,8 @@ from localcloud.host.decoding import TriggerInput
 from localcloud.host.logs import current_function, logger
 
 _thread_local_storage = threading.local()
+_DESCRIBED_FRAMES = 10
+_NOT_THE_APP = (str(Path(__file__).parent), sysconfig.get_path("stdlib"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +177,16 @@ def _new_trace_parent() -> str:
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
 
 
-def _describe(error: Exception) -> str:
-    """The exception and the innermost line of the app's own code; its arguments stay out of the log."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
-    return f"{type(error).__name__}: {error} ({Path(own[-1].filename).name}:{own[-1].lineno})"
+def _describe(error: BaseException) -> str:
+    """The exception with its way through the app's own code, and its cause; arguments stay out of the log."""
+    own = [
+        f"{Path(frame.filename).name}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not (frame.filename.startswith(_NOT_THE_APP) or "site-packages" in frame.filename)
+    ]
+    place = f" ({' > '.join(own[-_DESCRIBED_FRAMES:])})" if own else ""
+    cause = f", caused by {_describe(error.__cause__)}" if error.__cause__ else ""
+    return f"{type(error).__name__}: {error}{place}{cause}"
 
 
 def _rpc_exception(error: Exception) -> RpcException:
