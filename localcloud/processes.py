@@ -61,7 +61,7 @@ class Child:
         return self._process.returncode
 
     async def until_ready(self, timeout_s: float = 60.0) -> None:
-        """Waits for the line `ready {…}` and keeps what it says. Raises `StartFailed`."""
+        """Waits for the line `ready {…}` and keeps what it says. Raises `StartFailed`; one that is late runs on."""
         assert self._process.stdout
         try:
             async with asyncio.timeout(timeout_s):
@@ -73,8 +73,9 @@ class Child:
                         return
                 await self._process.wait()
         except TimeoutError:
-            await self.stop()
-            raise StartFailed(f"{self.name} did not get ready within {timeout_s:.0f} s; see {self.log}") from None
+            raise StartFailed(
+                f"{self.last_words(f'did not get ready within {timeout_s:.0f} s')}; see {self.log}"
+            ) from None
         raise StartFailed(self.last_words("did not start"))
 
     async def until_listening(self, address: str, port: int, timeout_s: float = 60.0) -> None:
@@ -126,11 +127,12 @@ class Child:
             pass
 
     def last_words(self, fate: str) -> str:
-        """What became of the service, with its exit code and the last line that it logged."""
+        """What became of the service, with its exit code if it ended, and the last line that it logged."""
         logged = self.log.read_bytes()[self._earlier_log_bytes :] if self.log.exists() else b""
         lines = logged.decode(errors="replace").strip().splitlines()
         last_line = f": {lines[-1]}" if lines else ""
-        return f"{self.name} {fate} (exit code {self.exit_code}){last_line}"
+        ended = "" if self.running else f" (exit code {self.exit_code})"
+        return f"{self.name} {fate}{ended}{last_line}"
 
 
 def _die_with_parent() -> None:

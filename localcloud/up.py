@@ -17,10 +17,11 @@ async def up(cloud: LocalCloud, *, host: bool) -> None:
     layout.check_free(*(name for name, _ in layout.ports() if host or name != "functions_port"))
     make_folder(layout.directory)
     stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     with MailSink(layout.address, layout.smtp_port, layout.directory / "mail"), console.status("Starting …") as status:
         async with running(cloud, host=host), while_whole(cloud):
+            # Not before: during the start, which may wait for long, a signal interrupts.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, stopped.set)
             status.stop()
             console.print(_endpoints(layout, host=host))
             if host:

@@ -4,7 +4,6 @@ import asyncio
 import contextvars
 import os
 import secrets
-import sysconfig
 import threading
 import traceback
 import uuid
@@ -12,19 +11,17 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from azure.functions.meta import Datum
 
 from localcloud.host.app import IndexedFunction
+from localcloud.host.app_errors import described
 from localcloud.host.datums import time_span
 from localcloud.host.decoding import TriggerInput
 from localcloud.host.logs import current_function, logger
 
 _thread_local_storage = threading.local()
-_DESCRIBED_FRAMES = 10
-_NOT_THE_APP = (str(Path(__file__).parent), sysconfig.get_path("stdlib"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +114,7 @@ class Invoker:
         except Exception as error:
             counts.failures += 1
             attempt = retry_context.retry_count if retry_context else 0
-            logger.error("failed%s: %s", f" at retry {attempt}" if attempt else "", _describe(error))
+            logger.error("failed%s: %s", f" at retry {attempt}" if attempt else "", described(error))
             raise InvocationFailed(_rpc_exception(error)) from error
         finally:
             counts.running -= 1
@@ -175,18 +172,6 @@ def _context(function: IndexedFunction, trigger_input: TriggerInput, retry: Retr
 def _new_trace_parent() -> str:
     """The start of a trace (W3C Trace Context, 3.2): the host begins one for what nobody traced before."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
-
-
-def _describe(error: BaseException) -> str:
-    """The exception with its way through the app's own code, and its cause; arguments stay out of the log."""
-    own = [
-        f"{Path(frame.filename).name}:{frame.lineno}"
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not (frame.filename.startswith(_NOT_THE_APP) or "site-packages" in frame.filename)
-    ]
-    place = f" ({' > '.join(own[-_DESCRIBED_FRAMES:])})" if own else ""
-    cause = f", caused by {_describe(error.__cause__)}" if error.__cause__ else ""
-    return f"{type(error).__name__}: {error}{place}{cause}"
 
 
 def _rpc_exception(error: Exception) -> RpcException:

@@ -206,3 +206,24 @@ async def test_a_declaration_that_makes_no_sense_is_named(folder: Path, config: 
         async with up(folder, layout):
             pytest.fail("it came up")
     assert words in str(failed.value)
+
+
+async def test_an_interruption_during_the_start_ends_it(folder: Path) -> None:
+    """A queue that is not declared lets the host wait for it: nobody else can end that wait."""
+    layout = Layout(folder).on_free_ports()
+    (folder / "cloud.toml").write_text((CONFIG % "notes.txt").replace("[servicebus.queues.notes]", ""))
+    log = folder / ".localcloud" / "up" / "logs" / "host.log"
+
+    ports = [f"--{name.replace('_', '-')}={number}" for name, number in layout.ports()]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "localcloud", "up", "--config", "cloud.toml", "--app", "app", *ports),
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    async with asyncio.timeout(TIMEOUT_S):
+        while not (log.exists() and "'notes' could not be found" in log.read_text()):  # noqa: ASYNC110 - another process writes it
+            await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+    layout.check_free("amqp_port", "functions_port")
