@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from localcloud.errors import Misconfigured, Unavailable
+from localcloud.host.app_errors import place_in_app
 from localcloud.host.local_settings import FILE_NAME, LocalSettings, read_local_settings
 from localcloud.host.logs import configure_logging
 from localcloud.host.runtime import Host
@@ -114,7 +115,7 @@ def main() -> int:
     try:
         return asyncio.run(_run(_arguments(), _take_standard_output()))
     except Misconfigured as error:
-        print(f"the function app cannot be loaded: {error}", file=sys.stderr)
+        print(f"the function app cannot be loaded: {error}{place_in_app(error)}", file=sys.stderr)
         return EXIT_MISCONFIGURED
     except Unavailable as error:
         print(error, file=sys.stderr)

@@ -18,7 +18,6 @@ from typing import Any
 from azure.functions import Function, FunctionRegister
 
 from localcloud.errors import Misconfigured
-from localcloud.host.app_errors import described
 from localcloud.host.indexing import inspected
 from localcloud.host.retries import RetryPolicy, parse_retry_policy
 
@@ -91,7 +90,7 @@ def load_app(app_root: Path, script_name: str = SCRIPT) -> list[IndexedFunction]
     except Misconfigured:
         raise
     except Exception as error:  # whatever the app raises when it is imported
-        raise Misconfigured(described(error)) from error
+        raise Misconfigured(f"{type(error).__name__}: {error}") from error
 
 
 def _app_of(module: types.ModuleType, script_name: str) -> FunctionRegister:
