@@ -154,6 +154,8 @@ def _open(path: Path, schema: str, version: int) -> sqlite3.Connection:
             database.close()
             raise
     except (sqlite3.Error, OSError) as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            raise Misconfigured(f"{path} is in use by another process; stop that or use another folder") from error
         raise Misconfigured(f"{path} cannot be used: {error}") from error
     return database
 

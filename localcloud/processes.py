@@ -20,11 +20,12 @@ _PR_SET_PDEATHSIG = 1
 class Child:
     """One running service. Its standard error goes to a log file of its own."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path, earlier_log_bytes: int) -> None:
         self.name = name
         self.log = log
         self.ready: dict[str, Any] = {}
         self._process = process
+        self._earlier_log_bytes = earlier_log_bytes
         self._drain: asyncio.Task[None] | None = None
 
     @classmethod
@@ -33,6 +34,7 @@ class Child:
     ) -> "Child":
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as errors:
+            earlier_log_bytes = errors.tell()
             process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -40,9 +42,10 @@ class Child:
                 stderr=errors,
                 env=None if environment is None else dict(environment),
                 preexec_fn=_die_with_parent,
+                process_group=0,  # Ctrl-C is for us alone: the broker must outlive the host, which settles with it
                 limit=1 << 20,
             )
-        return cls(name, process, log)
+        return cls(name, process, log, earlier_log_bytes)
 
     @property
     def pid(self) -> int:
@@ -58,7 +61,7 @@ class Child:
         return self._process.returncode
 
     async def until_ready(self, timeout_s: float = 60.0) -> None:
-        """Waits for the line `ready {…}` and keeps what it says. Raises `StartFailed`."""
+        """Waits for the line `ready {…}` and keeps what it says. Raises `StartFailed`; one that is late runs on."""
         assert self._process.stdout
         try:
             async with asyncio.timeout(timeout_s):
@@ -70,8 +73,9 @@ class Child:
                         return
                 await self._process.wait()
         except TimeoutError:
-            await self.stop()
-            raise StartFailed(f"{self.name} did not get ready within {timeout_s:.0f} s; see {self.log}") from None
+            raise StartFailed(
+                f"{self.last_words(f'did not get ready within {timeout_s:.0f} s')}; see {self.log}"
+            ) from None
         raise StartFailed(self.last_words("did not start"))
 
     async def until_listening(self, address: str, port: int, timeout_s: float = 60.0) -> None:
@@ -123,10 +127,12 @@ class Child:
             pass
 
     def last_words(self, fate: str) -> str:
-        """What became of the service, with its exit code and the last line of its log."""
-        lines = self.log.read_text(errors="replace").strip().splitlines() if self.log.exists() else []
+        """What became of the service, with its exit code if it ended, and the last line that it logged."""
+        logged = self.log.read_bytes()[self._earlier_log_bytes :] if self.log.exists() else b""
+        lines = logged.decode(errors="replace").strip().splitlines()
         last_line = f": {lines[-1]}" if lines else ""
-        return f"{self.name} {fate} (exit code {self.exit_code}){last_line}"
+        ended = "" if self.running else f" (exit code {self.exit_code})"
+        return f"{self.name} {fate}{ended}{last_line}"
 
 
 def _die_with_parent() -> None:

@@ -17,15 +17,21 @@ async def up(cloud: LocalCloud, *, host: bool) -> None:
     layout.check_free(*(name for name, _ in layout.ports() if host or name != "functions_port"))
     make_folder(layout.directory)
     stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    with MailSink(layout.address, layout.smtp_port, layout.directory / "mail"), console.status("Starting …"):
+    with MailSink(layout.address, layout.smtp_port, layout.directory / "mail"), console.status("Starting …") as status:
         async with running(cloud, host=host), while_whole(cloud):
+            # Not before: during the start, which may wait for long, a signal interrupts.
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+            status.stop()
             console.print(_endpoints(layout, host=host))
             if host:
                 console.print(_keys(cloud), soft_wrap=True)
             console.print(_advice(cloud, host=host))
-            await stopped.wait()
+            try:
+                await stopped.wait()
+            finally:
+                status.update("Stopping …")
+                status.start()
 
 
 def _endpoints(layout: Layout, *, host: bool) -> Table:
@@ -33,7 +39,7 @@ def _endpoints(layout: Layout, *, host: bool) -> Table:
     table.add_column("service")
     table.add_column("where")
     table.add_row("Service Bus and Event Hubs", f"amqp://{layout.hostname}:{layout.amqp_port}")
-    table.add_row("IoT Hub for vehicles", f"mqtts://{layout.hostname}:{layout.mqtt_port}")
+    table.add_row("IoT Hub for devices", f"mqtts://{layout.hostname}:{layout.mqtt_port}")
     table.add_row("IoT Hub for services", f"https://{layout.hostname}:{layout.hub_rest_port}")
     for name, port in (("Blob", layout.blob_port), ("Queue", layout.queue_port), ("Table", layout.table_port)):
         table.add_row(f"{name} storage", f"http://{layout.address}:{port}")

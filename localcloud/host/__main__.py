@@ -6,10 +6,12 @@ import json
 import os
 import signal
 import sys
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from localcloud.errors import Misconfigured, Unavailable
+from localcloud.host.app_errors import place_in_app
 from localcloud.host.local_settings import FILE_NAME, LocalSettings, read_local_settings
 from localcloud.host.logs import configure_logging
 from localcloud.host.runtime import Host
@@ -63,7 +65,16 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
         asyncio.get_running_loop().add_signal_handler(number, on_signal, number)
 
 
-async def _run(arguments: argparse.Namespace) -> int:
+def _take_standard_output() -> TextIO:
+    """For what we announce ourselves. What the app prints goes to standard error from now on, to the log."""
+    announcements = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
+    return announcements
+
+
+async def _run(arguments: argparse.Namespace, announcements: TextIO) -> int:
     app_root = arguments.app_root.resolve()
     local = _local_settings(arguments)
     host = Host(app_root, AppSettings.over(local.values), local.cors)
@@ -82,7 +93,7 @@ async def _run(arguments: argparse.Namespace) -> int:
     await asyncio.wait((starting, stopped), return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
         await starting
-        print("ready", json.dumps(_readiness(host, port)), flush=True)
+        print("ready", json.dumps(_readiness(host, port)), file=announcements, flush=True)
         await stopped
     starting.cancel()
     await host.stop()
@@ -102,9 +113,9 @@ def main() -> int:
     """The exit code: 0 after a stop, 1 without storage, 2 if the app would not load, 3 if the port is taken."""
     configure_logging()
     try:
-        return asyncio.run(_run(_arguments()))
+        return asyncio.run(_run(_arguments(), _take_standard_output()))
     except Misconfigured as error:
-        print(f"the function app cannot be loaded: {error}", file=sys.stderr)
+        print(f"the function app cannot be loaded: {error}{place_in_app(error)}", file=sys.stderr)
         return EXIT_MISCONFIGURED
     except Unavailable as error:
         print(error, file=sys.stderr)

@@ -11,12 +11,12 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from azure.functions.meta import Datum
 
 from localcloud.host.app import IndexedFunction
+from localcloud.host.app_errors import described
 from localcloud.host.datums import time_span
 from localcloud.host.decoding import TriggerInput
 from localcloud.host.logs import current_function, logger
@@ -114,7 +114,7 @@ class Invoker:
         except Exception as error:
             counts.failures += 1
             attempt = retry_context.retry_count if retry_context else 0
-            logger.error("failed%s: %s", f" at retry {attempt}" if attempt else "", _describe(error))
+            logger.error("failed%s: %s", f" at retry {attempt}" if attempt else "", described(error))
             raise InvocationFailed(_rpc_exception(error)) from error
         finally:
             counts.running -= 1
@@ -172,13 +172,6 @@ def _context(function: IndexedFunction, trigger_input: TriggerInput, retry: Retr
 def _new_trace_parent() -> str:
     """The start of a trace (W3C Trace Context, 3.2): the host begins one for what nobody traced before."""
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
-
-
-def _describe(error: Exception) -> str:
-    """The exception and the innermost line of the app's own code; its arguments stay out of the log."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
-    return f"{type(error).__name__}: {error} ({Path(own[-1].filename).name}:{own[-1].lineno})"
 
 
 def _rpc_exception(error: Exception) -> RpcException:

@@ -247,7 +247,7 @@ def test_a_folder_in_use_is_refused(broker: DurableBroker) -> None:
     command = [sys.executable, "-m", "localcloud.broker", "--port", "0", "--config", str(config), "--data", str(data)]
     second = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert second.returncode == 2
-    assert "broker.sqlite3 cannot be used: database is locked" in second.stderr
+    assert "broker.sqlite3 is in use by another process; stop that or use another folder" in second.stderr
 
 
 async def fill(broker: DurableBroker, sent: list[int]) -> None:

@@ -1,5 +1,6 @@
 """What keeps a real worker from loading an app keeps the local host, with a message that says what to change."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -122,3 +123,18 @@ def test_what_the_host_cannot_serve_is_named(tmp_path: Path, function: str, reas
 def test_an_identity_based_connection_is_explained(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="cannot load the f function: the connection C is identity-based"):
         _host(tmp_path, EVENTS, Hub="h", C__fullyQualifiedNamespace="ns.servicebus.windows.net")
+
+
+async def test_an_error_at_import_is_told_with_its_place_in_the_app(tmp_path: Path) -> None:
+    """Behind the words of the real worker, which has its traceback in a log."""
+    (tmp_path / "host.json").write_text('{"version": "2.0"}')
+    (tmp_path / "orders.py").write_text("import json\n\njson.loads('{')\n")
+    (tmp_path / "function_app.py").write_text("import orders\n")
+    host = await asyncio.create_subprocess_exec(
+        *python_module("localcloud.host", "--app-root", str(tmp_path), "--port", "0"),
+        env=child_environment(),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await host.communicate()
+    assert host.returncode == 2
+    assert said.decode().rstrip().endswith("(function_app.py:1 > orders.py:3)")
