@@ -199,9 +199,18 @@ class Queue:
             self._deliver(consumer, message)
 
     def _next(self, available: list[int]) -> StoredMessage | None:
-        """Takes the oldest available message."""
+        """Takes the oldest available message.
+
+        One whose life is over ends it here: timers do not run while a laptop sleeps.
+        """
         self._drop_gone(available)
-        return self._held[heapq.heappop(available)] if available else None
+        while available:
+            message = self._held[heapq.heappop(available)]
+            if not _is_expired(message):
+                return message
+            self._end_life(message)
+            self._drop_gone(available)
+        return None
 
     def _drop_gone(self, available: list[int]) -> None:
         """Drops the first numbers as long as they are those of messages that have left."""

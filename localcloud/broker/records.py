@@ -171,9 +171,16 @@ class EntityRecords(_NumberedRows):
         return [(decode(message_id)[0], seen_ms) for message_id, seen_ms in rows]
 
     def rule_change(self, name: str, description: bytes | None) -> None:
-        """A rule that was added, by its encoded description, or removed."""
+        """A rule that was added, by its encoded description, or a declared one that was removed."""
         self._journal.write(
             "INSERT OR REPLACE INTO rule_changes VALUES (?, ?, ?)", lambda: (self._id, name, description)
+        )
+
+    def forget_rule(self, name: str) -> None:
+        """A rule that was added and is removed."""
+        self._journal.write(
+            "DELETE FROM rule_changes WHERE entity = ? AND name = ?",
+            lambda: (self._id, name),
         )
 
     def rule_changes(self) -> list[tuple[str, dict[str, Any] | None]]:

@@ -65,7 +65,10 @@ def _parse(name: str, description: Body) -> Rule:
 def _remove(rules: Rules, records: EntityRecords, body: Body) -> Response:
     name = field(body, "rule-name", str)
     rules.remove(name)
-    records.rule_change(name, None)
+    if rules.is_declared(name):
+        records.rule_change(name, None)
+    else:
+        records.forget_rule(name)
     return Response(200, "OK")
 
 

@@ -98,6 +98,11 @@ class Rules:
 
     def __init__(self, rules: tuple[Rule, ...] = (DEFAULT_RULE,)) -> None:
         self._rules = {rule.name.lower(): rule for rule in rules}
+        self._declared = frozenset(self._rules)
+
+    def is_declared(self, name: str) -> bool:
+        """Whether a rule of that name was there from the beginning."""
+        return name.lower() in self._declared
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self._rules.values())

@@ -17,6 +17,8 @@ from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.queue import Queue
 from localcloud.broker.records import Records, open_journal
 from localcloud.broker.retention import Retention
+from localcloud.broker.rule_operations import FOR_RULES
+from localcloud.broker.rules import Rules
 from localcloud.broker.stored import State
 
 OUTCOMES = list(Outcome)
@@ -196,5 +198,42 @@ async def test_a_deferred_message_that_has_expired_is_buried_when_it_is_asked_fo
     with pytest.raises(AmqpError, match="could not be found"):
         queue.receive_deferred([number], settled=False)
     assert queue.dead_letters.peek(0, 1, None)
+    queue.close()
+    await journal.close()
+
+
+async def test_a_rule_that_comes_and_goes_leaves_nothing(tmp_path: Path) -> None:
+    """Not a row for each name that an app has ever used; of a declared rule it stays known that it is gone."""
+    journal = open_journal(tmp_path)
+    records = Records(journal).of("t/Subscriptions/s")
+    rules = Rules()
+    for name in ("temporary", "$Default"):
+        if name != "$Default":
+            description = {"sql-filter": {"expression": "1 = 1"}}
+            FOR_RULES["add-rule"](rules, records, {"rule-name": name, "rule-description": description})
+        FOR_RULES["remove-rule"](rules, records, {"rule-name": name.upper()})
+    await journal.close()
+    journal = open_journal(tmp_path)
+    assert Records(journal).of("t/Subscriptions/s").rule_changes() == [("$DEFAULT", None)]
+    await journal.close()
+
+
+async def test_a_message_that_expired_while_the_machine_slept_is_not_delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Timers stand still then, the time to live does not."""
+    journal = open_journal(tmp_path)
+    settings = QueueSettings(default_time_to_live_s=60, dead_letter_on_expiration=True)
+    queue = Queue("q", settings, asyncio.get_running_loop(), Records(journal))
+    assert queue.dead_letters is not None
+    queue.put([parse_message(described(DATA, encode(b"stale")))] * 2)
+    woken_ms = now_ms() + 3_600_000
+    monkeypatch.setattr("localcloud.broker.queue.now_ms", lambda: woken_ms)
+    queue.put([parse_message(described(DATA, encode(b"fresh")))])
+    taker = Taker(settled=True)
+    taker.credit = 3
+    queue.on_credit(taker)
+    assert len(taker.tags) == 1
+    assert len(queue.dead_letters.peek(0, 10, None)) == 2
     queue.close()
     await journal.close()
