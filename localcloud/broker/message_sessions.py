@@ -111,6 +111,8 @@ class SessionQueue(Queue):
         for message in self._locks.pop_session(session.id):
             self._apply(message, Settlement(outcome))
         self._waiters = waiters
+        # Behind all others, so that a session that is never empty does not keep them from their turn.
+        self._sessions[session.id] = self._sessions.pop(session.id)
         self._forget_if_idle(session)
         self._offer(session)
 

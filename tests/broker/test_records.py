@@ -20,29 +20,9 @@ from localcloud.broker.retention import Retention
 from localcloud.broker.rule_operations import FOR_RULES
 from localcloud.broker.rules import Rules
 from localcloud.broker.stored import State
+from tests.broker.taker import Taker
 
 OUTCOMES = list(Outcome)
-
-
-class Taker:
-    """A consumer that takes what it gets and has credit for as much as it is told."""
-
-    def __init__(self, *, settled: bool) -> None:
-        self.settled = settled
-        self.credit = 0
-        self.tags: list[bytes] = []
-
-    @property
-    def ready(self) -> bool:
-        return self.credit > 0
-
-    def deliver(self, payload: bytes, tag: bytes) -> None:
-        del payload
-        self.credit -= 1
-        self.tags.append(tag)
-
-    def detach(self, error: AmqpError) -> None:
-        raise AssertionError(error)
 
 
 def message(chance: random.Random, number: int) -> Message:
