@@ -9,7 +9,7 @@ import signal
 import sys
 from pathlib import Path
 
-from localcloud.broker.config import BrokerConfig, load
+from localcloud.broker.declarations.config import BrokerConfig, load
 from localcloud.broker.server import serve
 from localcloud.errors import Misconfigured, Unavailable
 

@@ -3,10 +3,7 @@
 import asyncio
 from typing import Any
 
-from localcloud.broker.amqp_types import Described, Encoded, Symbol, UByte, UInt, ULong
-from localcloud.broker.decoder import items, skip
 from localcloud.broker.delivery import MAX_MESSAGE_BYTES, Consumer, Settlement, Sink
-from localcloud.broker.encoder import NULL, described, encode, encode_list
 from localcloud.broker.errors import (
     INVALID_FIELD,
     NOT_ALLOWED,
@@ -16,13 +13,22 @@ from localcloud.broker.errors import (
     AmqpError,
     disabled,
 )
-from localcloud.broker.event_hub import EventHub
+from localcloud.broker.events.event_hub import EventHub
+from localcloud.broker.events.position import parse_selector
+from localcloud.broker.events.reader import Reader
 from localcloud.broker.link import IncomingLink, Link, OutgoingLink
 from localcloud.broker.management import EntityNode
 from localcloud.broker.message_sessions import MessageSession, SessionQueue
 from localcloud.broker.namespace import HubPartition, Namespace, address_path
 from localcloud.broker.nodes import EventHubsNode, TokenNode
-from localcloud.broker.performatives import (
+from localcloud.broker.queue import Queue
+from localcloud.broker.requests import Node, ReplySource, RequestSink
+from localcloud.broker.session import Session
+from localcloud.broker.sinks import EventSink, MessageSink
+from localcloud.broker.wire.amqp_types import Described, Encoded, Symbol, UByte, UInt, ULong
+from localcloud.broker.wire.decoder import items, skip
+from localcloud.broker.wire.encoder import NULL, described, encode, encode_list
+from localcloud.broker.wire.performatives import (
     ATTACH,
     COORDINATOR,
     SENDER_SETTLES,
@@ -33,12 +39,6 @@ from localcloud.broker.performatives import (
     terminus_fields,
     text,
 )
-from localcloud.broker.position import parse_selector
-from localcloud.broker.queue import Queue
-from localcloud.broker.reader import Reader
-from localcloud.broker.requests import Node, ReplySource, RequestSink
-from localcloud.broker.session import Session
-from localcloud.broker.sinks import EventSink, MessageSink
 
 _TOKEN_NODE, _MANAGEMENT = "$cbs", "$management"
 _SESSION_FILTER = "com.microsoft:session-filter"

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import struct
 
-from localcloud.broker.amqp_types import Array, Malformed, Symbol, UByte, UInt, UShort
 from localcloud.broker.attach import Attachment
 from localcloud.broker.errors import (
     CONNECTION_FORCED,
@@ -16,8 +15,11 @@ from localcloud.broker.errors import (
     NOT_FOUND,
     AmqpError,
 )
-from localcloud.broker.frame_writer import FrameWriter
-from localcloud.broker.frames import (
+from localcloud.broker.namespace import Namespace
+from localcloud.broker.session import HANDLE_MAX, Session
+from localcloud.broker.wire.amqp_types import Array, Malformed, Symbol, UByte, UInt, UShort
+from localcloud.broker.wire.frame_writer import FrameWriter
+from localcloud.broker.wire.frames import (
     AMQP,
     AMQP_PROTOCOL,
     MAX_FRAME_BYTES,
@@ -29,8 +31,7 @@ from localcloud.broker.frames import (
     ProtocolHeader,
     protocol_header,
 )
-from localcloud.broker.namespace import Namespace
-from localcloud.broker.performatives import (
+from localcloud.broker.wire.performatives import (
     ATTACH,
     BEGIN,
     CLOSE,
@@ -55,7 +56,6 @@ from localcloud.broker.performatives import (
     parse_performative,
     performative,
 )
-from localcloud.broker.session import HANDLE_MAX, Session
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from localcloud.broker.declared_limits import Limits
+from localcloud.broker.declarations.declared_limits import Limits
 from localcloud.broker.duplicates import DuplicateHistory
 from localcloud.broker.errors import disabled, full
 from localcloud.broker.holdings import Holdings

@@ -4,9 +4,7 @@ import logging
 import struct
 from typing import TYPE_CHECKING
 
-from localcloud.broker.amqp_types import Encoded, Malformed, UInt
 from localcloud.broker.delivery import Sink, Source
-from localcloud.broker.encoder import encode
 from localcloud.broker.errors import (
     DECODE_ERROR,
     INTERNAL_ERROR,
@@ -14,7 +12,9 @@ from localcloud.broker.errors import (
     MESSAGE_SIZE_EXCEEDED,
     AmqpError,
 )
-from localcloud.broker.performatives import (
+from localcloud.broker.wire.amqp_types import Encoded, Malformed, UInt
+from localcloud.broker.wire.encoder import encode
+from localcloud.broker.wire.performatives import (
     ACCEPTED,
     DETACH,
     TRANSFER,

@@ -6,9 +6,7 @@ Operations and their fields: "AMQP 1.0 in Azure Service Bus: request-response-ba
 from collections.abc import Callable
 from uuid import UUID
 
-from localcloud.broker.amqp_types import Array, Int, Symbol, Timestamp
 from localcloud.broker.delivery import MAX_MESSAGE_BYTES, Outcome, Settlement
-from localcloud.broker.encoder import described, encode
 from localcloud.broker.errors import (
     ARGUMENT_ERROR,
     ARGUMENT_OUT_OF_RANGE,
@@ -20,12 +18,14 @@ from localcloud.broker.errors import (
 from localcloud.broker.fields import Body, all_of, field
 from localcloud.broker.message import DELIVERY_ANNOTATIONS, parse_message
 from localcloud.broker.message_sessions import SessionQueue
-from localcloud.broker.performatives import RECEIVER_SETTLES_SECOND, text
 from localcloud.broker.queue import Queue
 from localcloud.broker.requests import Request, Response, StatusNames
-from localcloud.broker.rule_operations import FOR_RULES
+from localcloud.broker.rules.rule_operations import FOR_RULES
 from localcloud.broker.settlements import parse_changes, with_reasons
 from localcloud.broker.topic import Topic
+from localcloud.broker.wire.amqp_types import Array, Int, Symbol, Timestamp
+from localcloud.broker.wire.encoder import described, encode
+from localcloud.broker.wire.performatives import RECEIVER_SETTLES_SECOND, text
 
 _VENDOR = "com.microsoft:"
 _MAX_DELETED = 4000  # at a time

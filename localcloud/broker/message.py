@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, NamedTuple
 
-from localcloud.broker.amqp_types import Malformed, Symbol, UInt
-from localcloud.broker.decoder import content, decode, items, skip
-from localcloud.broker.encoder import NULL, described, encode, encode_list, encode_map
-from localcloud.broker.performatives import text
+from localcloud.broker.wire.amqp_types import Malformed, Symbol, UInt
+from localcloud.broker.wire.decoder import content, decode, items, skip
+from localcloud.broker.wire.encoder import NULL, described, encode, encode_list, encode_map
+from localcloud.broker.wire.performatives import text
 
 HEADER, DELIVERY_ANNOTATIONS, MESSAGE_ANNOTATIONS, PROPERTIES, APPLICATION_PROPERTIES = range(0x70, 0x75)
 DATA, SEQUENCE, VALUE, FOOTER = range(0x75, 0x79)

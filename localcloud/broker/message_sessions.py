@@ -5,7 +5,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 
-from localcloud.broker.config import QueueSettings
+from localcloud.broker.declarations.config import QueueSettings
 from localcloud.broker.delivery import Consumer, Outcome, Settlement
 from localcloud.broker.errors import NOT_ALLOWED, SESSION_CANNOT_BE_LOCKED, SESSION_LOCK_LOST, AmqpError, full
 from localcloud.broker.locks import Lock, now_ms

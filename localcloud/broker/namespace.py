@@ -4,16 +4,16 @@ import asyncio
 import logging
 from typing import NamedTuple
 
-from localcloud.broker.config import BrokerConfig, QueueSettings
-from localcloud.broker.declared import MAX_NAME_SEGMENTS
+from localcloud.broker.declarations.config import BrokerConfig, QueueSettings
+from localcloud.broker.declarations.declared import MAX_NAME_SEGMENTS
 from localcloud.broker.errors import NOT_FOUND, NOT_IMPLEMENTED, AmqpError
-from localcloud.broker.event_hub import EventHub
+from localcloud.broker.events.event_hub import EventHub
+from localcloud.broker.events.partition import Partition
 from localcloud.broker.message_sessions import SessionQueue
-from localcloud.broker.partition import Partition
 from localcloud.broker.queue import Queue
 from localcloud.broker.records import Records
-from localcloud.broker.rule_operations import restore_rules
-from localcloud.broker.rules import Rules
+from localcloud.broker.rules.rule_operations import restore_rules
+from localcloud.broker.rules.rules import Rules
 from localcloud.broker.topic import Topic
 from localcloud.journal import Journal, MemoryJournal
 

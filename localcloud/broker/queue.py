@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from localcloud.broker.config import QueueSettings
+from localcloud.broker.declarations.config import QueueSettings
 from localcloud.broker.delivery import Consumer, Outcome, Settlement
 from localcloud.broker.duplicates import duplicate_history
 from localcloud.broker.errors import MESSAGE_NOT_FOUND, AmqpError
@@ -20,7 +20,7 @@ from localcloud.broker.intake import Intake
 from localcloud.broker.locks import Lock, Locks, now_ms
 from localcloud.broker.message import DEAD_LETTER_SOURCE, ENQUEUE_SEQUENCE_NUMBER, Message
 from localcloud.broker.records import Records
-from localcloud.broker.rules import Rules
+from localcloud.broker.rules.rules import Rules
 from localcloud.broker.stored import State, StoredMessage
 
 _PRESETTLED_TAG = bytes(16)

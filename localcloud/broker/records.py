@@ -8,10 +8,10 @@ from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
-from localcloud.broker.decoder import decode
-from localcloud.broker.encoder import encode
 from localcloud.broker.message import Message, parse_kept
 from localcloud.broker.stored import State, StoredMessage
+from localcloud.broker.wire.decoder import decode
+from localcloud.broker.wire.encoder import encode
 from localcloud.journal import Journal, MemoryJournal, SqliteJournal
 
 _VERSION: Final = 1

@@ -5,10 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
-from localcloud.broker.amqp_types import Int, Malformed, Symbol
-from localcloud.broker.decoder import decode, items
 from localcloud.broker.delivery import MAX_MESSAGE_BYTES, Consumer, Settlement
-from localcloud.broker.encoder import NULL, described, encode, encode_list
 from localcloud.broker.errors import (
     ARGUMENT_ERROR,
     ARGUMENT_OUT_OF_RANGE,
@@ -27,7 +24,10 @@ from localcloud.broker.errors import (
     AmqpError,
 )
 from localcloud.broker.message import APPLICATION_PROPERTIES, PROPERTIES, VALUE, sections
-from localcloud.broker.performatives import text
+from localcloud.broker.wire.amqp_types import Int, Malformed, Symbol
+from localcloud.broker.wire.decoder import decode, items
+from localcloud.broker.wire.encoder import NULL, described, encode, encode_list
+from localcloud.broker.wire.performatives import text
 
 logger = logging.getLogger(__name__)
 

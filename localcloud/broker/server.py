@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from localcloud.broker.config import BrokerConfig
 from localcloud.broker.connection import Connection
+from localcloud.broker.declarations.config import BrokerConfig
 from localcloud.broker.errors import CONNECTION_FORCED, AmqpError
 from localcloud.broker.namespace import Namespace
 from localcloud.broker.records import open_journal

@@ -3,14 +3,15 @@
 from collections import deque
 from typing import TYPE_CHECKING
 
-from localcloud.broker.amqp_types import UInt, UShort
 from localcloud.broker.errors import (
     MESSAGE_LOCK_LOST,
     UNATTACHED_HANDLE,
     AmqpError,
 )
 from localcloud.broker.link import IncomingLink, Link, OutgoingLink
-from localcloud.broker.performatives import (
+from localcloud.broker.settlements import parse_settlement
+from localcloud.broker.wire.amqp_types import UInt, UShort
+from localcloud.broker.wire.performatives import (
     ACCEPTED,
     BEGIN,
     DETACH,
@@ -26,7 +27,6 @@ from localcloud.broker.performatives import (
     rejection,
     settled,
 )
-from localcloud.broker.settlements import parse_settlement
 
 if TYPE_CHECKING:
     from localcloud.broker.connection import Connection

@@ -3,9 +3,9 @@
 from typing import Any, Final
 from uuid import UUID
 
-from localcloud.broker.amqp_types import Described, Encoded
 from localcloud.broker.delivery import Outcome, Settlement
-from localcloud.broker.performatives import ACCEPTED, MODIFIED, REJECTED, RELEASED, delivery_state_code, text
+from localcloud.broker.wire.amqp_types import Described, Encoded
+from localcloud.broker.wire.performatives import ACCEPTED, MODIFIED, REJECTED, RELEASED, delivery_state_code, text
 
 REASON: Final = "DeadLetterReason"
 DESCRIPTION: Final = "DeadLetterErrorDescription"

@@ -1,9 +1,9 @@
 """What a producer's transfers become."""
 
 from localcloud.broker.delivery import MAX_MESSAGE_BYTES
-from localcloud.broker.event_hub import EventHub
+from localcloud.broker.events.event_hub import EventHub
+from localcloud.broker.events.partition import Partition, parse_event
 from localcloud.broker.message import BATCH_FORMAT, batched, parse_message
-from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.queue import Queue
 from localcloud.broker.topic import Topic
 

@@ -3,7 +3,6 @@
 import asyncio
 from enum import Enum
 
-from localcloud.broker.amqp_types import Int, Timestamp
 from localcloud.broker.message import (
     ENQUEUE_SEQUENCE_NUMBER,
     ENQUEUED_TIME,
@@ -14,6 +13,7 @@ from localcloud.broker.message import (
     RawMap,
     annotation,
 )
+from localcloud.broker.wire.amqp_types import Int, Timestamp
 
 # What a message costs besides its bytes, roughly: objects, indexes and timers.
 OVERHEAD_BYTES = 1024

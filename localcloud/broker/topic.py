@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from localcloud.broker.config import TopicSettings
+from localcloud.broker.declarations.config import TopicSettings
 from localcloud.broker.duplicates import duplicate_history
 from localcloud.broker.holdings import Holdings
 from localcloud.broker.intake import Intake
 from localcloud.broker.message import Message
 from localcloud.broker.queue import Queue
 from localcloud.broker.records import Records
-from localcloud.broker.rules import Selection
+from localcloud.broker.rules.rules import Selection
 from localcloud.broker.stored import StoredMessage
 
 _FILTER_ERROR: Final = {"DeadLetterReason": "FilterException"}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localcloud.broker.config import load
+from localcloud.broker.declarations.config import load
 from localcloud.errors import Misconfigured
 from localcloud.iothub.routing import Routing, parse_routing
 from localcloud.iothub.throttling import Throttling, parse_throttling

@@ -8,23 +8,23 @@ from dataclasses import replace
 
 import pytest
 
-from localcloud.broker.amqp_types import Malformed
-from localcloud.broker.config import EventHubSettings, QueueSettings, TopicSettings
-from localcloud.broker.declared_limits import DEFAULT_LIMITS, Limits
-from localcloud.broker.encoder import described, encode
+from localcloud.broker.declarations.config import EventHubSettings, QueueSettings, TopicSettings
+from localcloud.broker.declarations.declared_limits import DEFAULT_LIMITS, Limits
 from localcloud.broker.errors import AmqpError
-from localcloud.broker.event_hub import EventHub
-from localcloud.broker.frame_writer import FrameWriter
+from localcloud.broker.events.event_hub import EventHub
+from localcloud.broker.events.partition import Partition, parse_event
+from localcloud.broker.events.position import START, Bound, Position, parse_selector
+from localcloud.broker.events.retention import Retention
 from localcloud.broker.locks import now_ms
 from localcloud.broker.message import DATA, PARTITION_KEY, RawMap, annotation, parse_message
 from localcloud.broker.message_sessions import SessionQueue
-from localcloud.broker.partition import Partition, parse_event
-from localcloud.broker.position import START, Bound, Position, parse_selector
 from localcloud.broker.queue import Queue
 from localcloud.broker.records import PartitionRecords, Records
-from localcloud.broker.retention import Retention
 from localcloud.broker.schedule import Schedule
 from localcloud.broker.topic import Topic
+from localcloud.broker.wire.amqp_types import Malformed
+from localcloud.broker.wire.encoder import described, encode
+from localcloud.broker.wire.frame_writer import FrameWriter
 from localcloud.journal import MemoryJournal
 from tests.soak.amqp_transport import RecordingTransport
 

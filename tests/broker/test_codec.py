@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from localcloud.broker.amqp_types import (
+from localcloud.broker.wire.amqp_types import (
     Array,
     Described,
     Encoded,
@@ -23,9 +23,9 @@ from localcloud.broker.amqp_types import (
     ULong,
     UShort,
 )
-from localcloud.broker.decoder import decode, items, skip
-from localcloud.broker.encoder import encode
-from localcloud.broker.frames import Frame, FrameReader, ProtocolHeader, frame_header, protocol_header
+from localcloud.broker.wire.decoder import decode, items, skip
+from localcloud.broker.wire.encoder import encode
+from localcloud.broker.wire.frames import Frame, FrameReader, ProtocolHeader, frame_header, protocol_header
 
 settings.register_profile("broker", deadline=timedelta(seconds=2), max_examples=60)
 settings.load_profile("broker")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 import localcloud
-from localcloud.broker.config import EventHubSettings, QueueSettings, TopicSettings, load, parse
-from localcloud.broker.declared import parse_duration
-from localcloud.broker.declared_limits import DEFAULT_LIMITS, Limits
+from localcloud.broker.declarations.config import EventHubSettings, QueueSettings, TopicSettings, load, parse
+from localcloud.broker.declarations.declared import parse_duration
+from localcloud.broker.declarations.declared_limits import DEFAULT_LIMITS, Limits
 from localcloud.errors import Misconfigured
 
 

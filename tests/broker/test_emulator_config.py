@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from localcloud.broker.config import EventHubSettings, QueueSettings, load
-from localcloud.broker.rules import CorrelationFilter, SqlFilter
+from localcloud.broker.declarations.config import EventHubSettings, QueueSettings, load
+from localcloud.broker.rules.rules import CorrelationFilter, SqlFilter
 from localcloud.errors import Misconfigured
 
 QUEUE = {

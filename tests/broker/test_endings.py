@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.broker import frame_writer
-from localcloud.broker.config import parse
 from localcloud.broker.connection import Connection
+from localcloud.broker.declarations.config import parse
 from localcloud.broker.message import parse_message
 from localcloud.broker.namespace import Namespace
 from localcloud.broker.queue import Queue
 from localcloud.broker.records import open_journal
+from localcloud.broker.wire import frame_writer
 from localcloud.journal import Journal, MemoryJournal
 from tests.broker.wire import attach_producer_body, data_message, outcome_of, transfer_body, wire_client
 

@@ -1,7 +1,7 @@
 """Links and deliveries on the wire: credit, windows, outcomes and refusals."""
 
-from localcloud.broker.amqp_types import Symbol, UInt
-from localcloud.broker.performatives import (
+from localcloud.broker.wire.amqp_types import Symbol, UInt
+from localcloud.broker.wire.performatives import (
     ACCEPTED,
     ATTACH,
     DETACH,

@@ -3,12 +3,12 @@
 import asyncio
 from dataclasses import replace
 
-from localcloud.broker.config import QueueSettings
-from localcloud.broker.encoder import described, encode
+from localcloud.broker.declarations.config import QueueSettings
 from localcloud.broker.errors import AmqpError
 from localcloud.broker.message import DATA, Message, parse_message
 from localcloud.broker.message_sessions import MessageSession, SessionQueue
 from localcloud.broker.records import Records
+from localcloud.broker.wire.encoder import described, encode
 from localcloud.journal import MemoryJournal
 
 

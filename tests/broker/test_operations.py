@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from localcloud.broker.amqp_types import Described, Int, Symbol, Timestamp, UInt, ULong
-from localcloud.broker.performatives import (
+from localcloud.broker.wire.amqp_types import Described, Int, Symbol, Timestamp, UInt, ULong
+from localcloud.broker.wire.performatives import (
     ACCEPTED,
     ATTACH,
     REJECTED,

@@ -7,7 +7,7 @@ from azure.eventhub._buffered_producer import _partition_resolver
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from localcloud.broker.partition_key import hash_code, partition_index
+from localcloud.broker.events.partition_key import hash_code, partition_index
 
 SDK: Any = _partition_resolver  # without type information
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.broker.performatives import CLOSE
+from localcloud.broker.wire.performatives import CLOSE
 from tests.broker.conftest import StartBroker
 from tests.broker.running import RunningBroker
 from tests.broker.wire import wire_client

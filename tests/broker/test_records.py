@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.broker.config import QueueSettings
+from localcloud.broker.declarations.config import QueueSettings
 from localcloud.broker.delivery import Outcome, Settlement
-from localcloud.broker.encoder import described, encode
 from localcloud.broker.errors import AmqpError
+from localcloud.broker.events.partition import Partition, parse_event
+from localcloud.broker.events.retention import Retention
 from localcloud.broker.locks import now_ms
 from localcloud.broker.message import DATA, HEADER, Message, parse_message
 from localcloud.broker.message_sessions import SessionQueue
-from localcloud.broker.partition import Partition, parse_event
 from localcloud.broker.queue import Queue
 from localcloud.broker.records import Records, open_journal
-from localcloud.broker.retention import Retention
-from localcloud.broker.rule_operations import FOR_RULES
-from localcloud.broker.rules import Rules
+from localcloud.broker.rules.rule_operations import FOR_RULES
+from localcloud.broker.rules.rules import Rules
 from localcloud.broker.stored import State
+from localcloud.broker.wire.encoder import described, encode
 from tests.broker.taker import Taker
 
 OUTCOMES = list(Outcome)

@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 import pytest
 
-from localcloud.broker.encoder import described, encode
 from localcloud.broker.errors import AmqpError
+from localcloud.broker.events.partition import Partition, parse_event
+from localcloud.broker.events.position import START, Bound, Position
+from localcloud.broker.events.retention import Retention
 from localcloud.broker.message import DATA
-from localcloud.broker.partition import Partition, parse_event
-from localcloud.broker.position import START, Bound, Position
 from localcloud.broker.records import Records
-from localcloud.broker.retention import Retention
+from localcloud.broker.wire.encoder import described, encode
 from localcloud.journal import MemoryJournal
 
 BODY = described(DATA, encode(bytes(1000)))

@@ -9,10 +9,10 @@ import pytest
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
-from localcloud.broker.amqp_types import Described, ULong
 from localcloud.broker.message import parse_message
-from localcloud.broker.message_properties import changed, properties_of
-from localcloud.broker.sql_action import Changes
+from localcloud.broker.rules.message_properties import changed, properties_of
+from localcloud.broker.rules.sql_action import Changes
+from localcloud.broker.wire.amqp_types import Described, ULong
 from tests.broker.running import RunningBroker
 from tests.broker.wire import ask_for_body, wire_client
 from tests.conformance.servicebus.exchange import bodies, peek, send

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from localcloud.broker.amqp_types import Described, Symbol, Timestamp, ULong
 from localcloud.broker.delivery import Outcome, Settlement
-from localcloud.broker.performatives import MODIFIED, REJECTED
 from localcloud.broker.settlements import parse_changes, parse_settlement
+from localcloud.broker.wire.amqp_types import Described, Symbol, Timestamp, ULong
+from localcloud.broker.wire.performatives import MODIFIED, REJECTED
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from typing import Final
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
-from localcloud.broker.amqp_types import Int, UInt
-from localcloud.broker.encoder import described, encode
 from localcloud.broker.errors import RESOURCE_LIMIT_EXCEEDED
 from localcloud.broker.message import APPLICATION_PROPERTIES, PROPERTIES, VALUE
-from localcloud.broker.performatives import FLOW, performative
+from localcloud.broker.wire.amqp_types import Int, UInt
+from localcloud.broker.wire.encoder import described, encode
+from localcloud.broker.wire.performatives import FLOW, performative
 from tests.broker.running import RunningBroker
 from tests.broker.wire import WINDOW, WireClient, amqp_frame, transfer_body, wire_client
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from localcloud.broker.sql_action import REMOVED, parse_action
-from localcloud.broker.sql_expression import Properties, parse_condition
-from localcloud.broker.sql_tokens import KEYWORDS
-from localcloud.broker.sql_values import EvaluationError, like
+from localcloud.broker.rules.sql_action import REMOVED, parse_action
+from localcloud.broker.rules.sql_expression import Properties, parse_condition
+from localcloud.broker.rules.sql_tokens import KEYWORDS
+from localcloud.broker.rules.sql_values import EvaluationError, like
 from localcloud.expressions import ExpressionError
 
 MESSAGE = Properties(

@@ -3,11 +3,11 @@
 import asyncio
 from dataclasses import replace
 
-from localcloud.broker.config import QueueSettings
-from localcloud.broker.encoder import described, encode
+from localcloud.broker.declarations.config import QueueSettings
 from localcloud.broker.message import DATA, Message, parse_message
 from localcloud.broker.message_sessions import MessageSession, SessionQueue
 from localcloud.broker.records import Records
+from localcloud.broker.wire.encoder import described, encode
 from localcloud.journal import MemoryJournal
 from tests.broker.taker import Taker
 

@@ -9,12 +9,13 @@ from uuid import UUID
 
 import pytest
 
-from localcloud.broker.amqp_types import Array, Encoded, Symbol, UInt, ULong
 from localcloud.broker.connection import CHANNEL_MAX
-from localcloud.broker.encoder import described, encode
-from localcloud.broker.frames import AMQP_PROTOCOL, SASL, SASL_PROTOCOL, protocol_header
 from localcloud.broker.message import APPLICATION_PROPERTIES, DATA, HEADER, MESSAGE_ANNOTATIONS, PROPERTIES, VALUE
-from localcloud.broker.performatives import (
+from localcloud.broker.session import HANDLE_MAX
+from localcloud.broker.wire.amqp_types import Array, Encoded, Symbol, UInt, ULong
+from localcloud.broker.wire.encoder import described, encode
+from localcloud.broker.wire.frames import AMQP_PROTOCOL, SASL, SASL_PROTOCOL, protocol_header
+from localcloud.broker.wire.performatives import (
     ATTACH,
     BEGIN,
     CLOSE,
@@ -23,7 +24,6 @@ from localcloud.broker.performatives import (
     REJECTED,
     performative,
 )
-from localcloud.broker.session import HANDLE_MAX
 from tests.broker.running import RunningBroker
 from tests.broker.wire import (
     SASL_PLAIN,

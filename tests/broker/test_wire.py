@@ -6,12 +6,12 @@ from uuid import UUID
 
 import pytest
 
-from localcloud.broker.config import parse
 from localcloud.broker.connection import Connection
-from localcloud.broker.frames import AMQP_PROTOCOL, EMPTY_FRAME, MAX_FRAME_BYTES, SASL_PROTOCOL, protocol_header
+from localcloud.broker.declarations.config import parse
 from localcloud.broker.management import EntityNode
 from localcloud.broker.namespace import Namespace
-from localcloud.broker.performatives import (
+from localcloud.broker.wire.frames import AMQP_PROTOCOL, EMPTY_FRAME, MAX_FRAME_BYTES, SASL_PROTOCOL, protocol_header
+from localcloud.broker.wire.performatives import (
     ATTACH,
     CLOSE,
     END,

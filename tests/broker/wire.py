@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from localcloud.broker.amqp_types import Described, Symbol, UInt, ULong
-from localcloud.broker.decoder import decode
-from localcloud.broker.encoder import described, encode
-from localcloud.broker.frames import AMQP, AMQP_PROTOCOL, SASL, Frame, FrameReader, frame_header, protocol_header
 from localcloud.broker.message import APPLICATION_PROPERTIES, DATA, PROPERTIES, VALUE, sections
-from localcloud.broker.performatives import (
+from localcloud.broker.wire.amqp_types import Described, Symbol, UInt, ULong
+from localcloud.broker.wire.decoder import decode
+from localcloud.broker.wire.encoder import described, encode
+from localcloud.broker.wire.frames import AMQP, AMQP_PROTOCOL, SASL, Frame, FrameReader, frame_header, protocol_header
+from localcloud.broker.wire.performatives import (
     ACCEPTED,
     ATTACH,
     BEGIN,

@@ -6,9 +6,20 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from localcloud.broker.amqp_types import Array, Described, Encoded, Int, Symbol, Timestamp, UByte, UInt, ULong, UShort
-from localcloud.broker.decoder import decode
-from localcloud.broker.encoder import encode
+from localcloud.broker.wire.amqp_types import (
+    Array,
+    Described,
+    Encoded,
+    Int,
+    Symbol,
+    Timestamp,
+    UByte,
+    UInt,
+    ULong,
+    UShort,
+)
+from localcloud.broker.wire.decoder import decode
+from localcloud.broker.wire.encoder import encode
 from tests.soak.damage import ANY_PROTOCOL, Damage, Frames
 
 _HEADER_BYTES = 8

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from localcloud.broker import errors
-from localcloud.broker.amqp_types import Described, Int, UByte, UInt, ULong
-from localcloud.broker.decoder import decode
-from localcloud.broker.frames import Frame, FrameReader
 from localcloud.broker.message import MESSAGE_STATE, sections
-from localcloud.broker.performatives import (
+from localcloud.broker.stored import State
+from localcloud.broker.wire.amqp_types import Described, Int, UByte, UInt, ULong
+from localcloud.broker.wire.decoder import decode
+from localcloud.broker.wire.frames import Frame, FrameReader
+from localcloud.broker.wire.performatives import (
     ACCEPTED,
     ATTACH,
     CLOSE,
@@ -25,7 +26,6 @@ from localcloud.broker.performatives import (
     TRANSFER,
     performative,
 )
-from localcloud.broker.stored import State
 from localcloud.layout import LOOPBACK
 from tests.broker.wire import (
     Received,

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from localcloud.broker.amqp_types import Described, Timestamp
-from localcloud.broker.config import parse
 from localcloud.broker.connection import Connection
+from localcloud.broker.declarations.config import parse
 from localcloud.broker.link import Link
 from localcloud.broker.namespace import Namespace
 from localcloud.broker.session import Session
+from localcloud.broker.wire.amqp_types import Described, Timestamp
 from localcloud.journal import MemoryJournal
 from tests.soak import amqp_talk
 from tests.soak.amqp_frames import parse_answers

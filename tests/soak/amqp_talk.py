@@ -4,9 +4,6 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from localcloud.broker.amqp_types import Array, Described, Int, Symbol, Timestamp, UByte, UInt, ULong
-from localcloud.broker.encoder import described, encode
-from localcloud.broker.frames import AMQP_PROTOCOL, SASL_PROTOCOL, protocol_header
 from localcloud.broker.message import (
     APPLICATION_PROPERTIES,
     BATCH_FORMAT,
@@ -16,7 +13,10 @@ from localcloud.broker.message import (
     PROPERTIES,
     VALUE,
 )
-from localcloud.broker.performatives import (
+from localcloud.broker.wire.amqp_types import Array, Described, Int, Symbol, Timestamp, UByte, UInt, ULong
+from localcloud.broker.wire.encoder import described, encode
+from localcloud.broker.wire.frames import AMQP_PROTOCOL, SASL_PROTOCOL, protocol_header
+from localcloud.broker.wire.performatives import (
     ACCEPTED,
     ATTACH,
     CLOSE,

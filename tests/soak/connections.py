@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from localcloud.broker.frames import SASL_PROTOCOL, protocol_header
-from localcloud.broker.performatives import CLOSE, SASL_OUTCOME, performative
+from localcloud.broker.wire.frames import SASL_PROTOCOL, protocol_header
+from localcloud.broker.wire.performatives import CLOSE, SASL_OUTCOME, performative
 from localcloud.layout import LOOPBACK
 from tests.broker.wire import SASL_PLAIN, put, wire_client
 from tests.iothub.devices import RawClient

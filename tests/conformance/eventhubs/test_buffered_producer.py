@@ -5,7 +5,7 @@ from typing import Any
 
 from azure.eventhub import EventData
 
-from localcloud.broker.partition_key import hash_code
+from localcloud.broker.events.partition_key import hash_code
 from tests.conformance.documented import documented
 from tests.conformance.eventhubs.hub import Hub, with_hub
 

@@ -6,7 +6,7 @@ import pytest
 from azure.eventhub import EventData, EventDataBatch
 from azure.eventhub.exceptions import ConnectError, EventHubError
 
-from localcloud.broker.partition_key import partition_index
+from localcloud.broker.events.partition_key import partition_index
 from tests.conformance.documented import documented
 from tests.conformance.eventhubs.hub import Hub, with_hub
 

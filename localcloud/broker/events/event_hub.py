@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-from localcloud.broker.amqp_types import Array, Int, Timestamp
-from localcloud.broker.config import EventHubSettings
+from localcloud.broker.declarations.config import EventHubSettings
 from localcloud.broker.errors import ARGUMENT_OUT_OF_RANGE, AmqpError
+from localcloud.broker.events.partition import IncomingEvent, Partition
+from localcloud.broker.events.partition_key import partition_index
+from localcloud.broker.events.retention import Retention
 from localcloud.broker.locks import now_ms
 from localcloud.broker.message import PARTITION_KEY, annotation
-from localcloud.broker.partition import IncomingEvent, Partition
-from localcloud.broker.partition_key import partition_index
 from localcloud.broker.records import Records
-from localcloud.broker.retention import Retention
+from localcloud.broker.wire.amqp_types import Array, Int, Timestamp
 
 DEFAULT_GROUP = "$Default"
 _HUB_BYTES = 256 << 20  # shared evenly by the partitions

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from localcloud.broker.frames import AMQP, EMPTY_FRAME, frame_header
+from localcloud.broker.wire.frames import AMQP, EMPTY_FRAME, frame_header
 from localcloud.journal import Journal
 
 _FLUSH_BYTES = 256 << 10

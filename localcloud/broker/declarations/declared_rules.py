@@ -3,8 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from localcloud.broker.declared import as_table, entity_name, refuse_unknown
-from localcloud.broker.rules import DEFAULT_RULE, ConstantFilter, CorrelationFilter, Filter, Rule, SqlAction, SqlFilter
+from localcloud.broker.declarations.declared import as_table, entity_name, refuse_unknown
+from localcloud.broker.rules.rules import (
+    DEFAULT_RULE,
+    ConstantFilter,
+    CorrelationFilter,
+    Filter,
+    Rule,
+    SqlAction,
+    SqlFilter,
+)
 from localcloud.errors import Misconfigured
 from localcloud.expressions import ExpressionError
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from localcloud.broker.amqp_types import Described, Encoded, Malformed
-from localcloud.broker.decoder import decode, items, skip
-from localcloud.broker.encoder import NULL, described, encode, encode_list
 from localcloud.broker.message import APPLICATION_PROPERTIES, PARTITION_KEY, PROPERTIES, Message, RawMap, raw_map
-from localcloud.broker.performatives import text
-from localcloud.broker.sql_action import REMOVED, Changes
-from localcloud.broker.sql_expression import Properties
+from localcloud.broker.rules.sql_action import REMOVED, Changes
+from localcloud.broker.rules.sql_expression import Properties
+from localcloud.broker.wire.amqp_types import Described, Encoded, Malformed
+from localcloud.broker.wire.decoder import decode, items, skip
+from localcloud.broker.wire.encoder import NULL, described, encode, encode_list
+from localcloud.broker.wire.performatives import text
 
 # By their index in the section (OASIS AMQP 1.0, part 3, section 3.2.4); the service calls the subject a label too.
 _INDEXES: Final = {

@@ -7,9 +7,15 @@ new value whatever the old one was; a system property takes texts only.
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from localcloud.broker.sql_expression import Expression, Properties, PropertyName, parse_expression, parse_property
-from localcloud.broker.sql_tokens import SqlTokens
-from localcloud.broker.sql_values import EvaluationError, Value
+from localcloud.broker.rules.sql_expression import (
+    Expression,
+    Properties,
+    PropertyName,
+    parse_expression,
+    parse_property,
+)
+from localcloud.broker.rules.sql_tokens import SqlTokens
+from localcloud.broker.rules.sql_values import EvaluationError, Value
 from localcloud.expressions import Tokens
 
 MAX_STATEMENTS: Final = 32  # the service's quota

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import UUID
 
-from localcloud.broker.amqp_types import (
+from localcloud.broker.wire.amqp_types import (
     Array,
     Described,
     Encoded,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud import relaxed_json
-from localcloud.broker.declared import (
+from localcloud.broker.declarations.declared import (
     as_table,
     count,
     duration,
@@ -18,10 +18,17 @@ from localcloud.broker.declared import (
     refuse_same_names,
     refuse_unknown,
 )
-from localcloud.broker.declared_limits import DEFAULT_LIMITS, LIMITS, NEVER_S, Limits, parse_limits, refuse_unsupported
-from localcloud.broker.declared_rules import parse_rules
-from localcloud.broker.emulator_config import translated
-from localcloud.broker.rules import Rule
+from localcloud.broker.declarations.declared_limits import (
+    DEFAULT_LIMITS,
+    LIMITS,
+    NEVER_S,
+    Limits,
+    parse_limits,
+    refuse_unsupported,
+)
+from localcloud.broker.declarations.declared_rules import parse_rules
+from localcloud.broker.declarations.emulator_config import translated
+from localcloud.broker.rules.rules import Rule
 from localcloud.errors import Misconfigured
 
 _ON_FILTER_ERRORS = "DeadLetteringOnFilterEvaluationExceptions"

@@ -7,7 +7,7 @@ Azure/azure-event-hubs-emulator-installer, EventHub-Emulator/Schema/Config-schem
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from localcloud.broker.declared import as_table, entity_name, path_name, refuse_unknown
+from localcloud.broker.declarations.declared import as_table, entity_name, path_name, refuse_unknown
 from localcloud.errors import Misconfigured
 
 _SERVICE_BUS: Final = "Namespaces"

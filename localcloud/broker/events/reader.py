@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from localcloud.broker.amqp_types import Timestamp
 from localcloud.broker.delivery import Consumer, Settlement
-from localcloud.broker.encoder import described, encode_map
 from localcloud.broker.errors import LINK_STOLEN, RESOURCE_LIMIT_EXCEEDED, AmqpError
+from localcloud.broker.events.position import Position
 from localcloud.broker.locks import now_ms
 from localcloud.broker.message import DELIVERY_ANNOTATIONS, annotation
-from localcloud.broker.position import Position
+from localcloud.broker.wire.amqp_types import Timestamp
+from localcloud.broker.wire.encoder import described, encode_map
 
 if TYPE_CHECKING:
-    from localcloud.broker.partition import Partition
+    from localcloud.broker.events.partition import Partition
 
 MAX_READERS_PER_GROUP = 5  # the service's limit for readers without epoch
 # Events are settled as they are sent, so that nobody needs to tell them apart by their tags.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from localcloud.broker.declared import count, duration
+from localcloud.broker.declarations.declared import count, duration
 from localcloud.broker.delivery import MAX_MESSAGE_BYTES
 from localcloud.errors import Misconfigured
 

@@ -4,8 +4,10 @@ import time
 from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
-from localcloud.broker.amqp_types import Timestamp
 from localcloud.broker.errors import ARGUMENT_ERROR, AmqpError
+from localcloud.broker.events.position import Bound, Position
+from localcloud.broker.events.reader import Readers
+from localcloud.broker.events.retention import Retention
 from localcloud.broker.message import (
     DELIVERY_ANNOTATIONS,
     ENQUEUED_TIME,
@@ -18,11 +20,9 @@ from localcloud.broker.message import (
     raw_map,
     sections,
 )
-from localcloud.broker.performatives import text
-from localcloud.broker.position import Bound, Position
-from localcloud.broker.reader import Readers
 from localcloud.broker.records import PartitionRecords
-from localcloud.broker.retention import Retention
+from localcloud.broker.wire.amqp_types import Timestamp
+from localcloud.broker.wire.performatives import text
 
 OFFSET = "x-opt-offset"
 _EVENT_OVERHEAD_BYTES = 256

@@ -9,8 +9,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from localcloud.broker.sql_tokens import SqlTokens
-from localcloud.broker.sql_values import (
+from localcloud.broker.rules.sql_tokens import SqlTokens
+from localcloud.broker.rules.sql_values import (
     COMPARISONS,
     Truth,
     Value,

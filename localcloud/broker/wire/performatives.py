@@ -8,10 +8,10 @@ from types import UnionType
 from typing import Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 from uuid import UUID
 
-from localcloud.broker.amqp_types import Described, Encoded, Malformed, Symbol, UInt, ULong
-from localcloud.broker.decoder import decode, items
-from localcloud.broker.encoder import NULL, described, encode, encode_list
 from localcloud.broker.errors import AmqpError
+from localcloud.broker.wire.amqp_types import Described, Encoded, Malformed, Symbol, UInt, ULong
+from localcloud.broker.wire.decoder import decode, items
+from localcloud.broker.wire.encoder import NULL, described, encode, encode_list
 
 OPEN, BEGIN, ATTACH, FLOW, TRANSFER, DISPOSITION, DETACH, END, CLOSE = range(0x10, 0x19)
 ERROR = 0x1D

@@ -11,10 +11,10 @@ from typing import Final, NamedTuple, Protocol
 
 from localcloud.broker.errors import ENTITY_ALREADY_EXISTS, NOT_FOUND, AmqpError
 from localcloud.broker.message import Message
-from localcloud.broker.message_properties import changed, properties_of
-from localcloud.broker.sql_action import parse_action
-from localcloud.broker.sql_expression import Properties, parse_condition
-from localcloud.broker.sql_values import EvaluationError, Value, equal
+from localcloud.broker.rules.message_properties import changed, properties_of
+from localcloud.broker.rules.sql_action import parse_action
+from localcloud.broker.rules.sql_expression import Properties, parse_condition
+from localcloud.broker.rules.sql_values import EvaluationError, Value, equal
 
 DEFAULT_RULE_NAME: Final = "$Default"
 _RULE_NAME: Final = "RuleName"  # a copy that an action changed says so

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from localcloud.broker.amqp_types import Array, Described, Encoded, Malformed, Symbol, Timestamp
+from localcloud.broker.wire.amqp_types import Array, Described, Encoded, Malformed, Symbol, Timestamp
 
 Decoder = Callable[[bytes, int], tuple[Any, int]]
 

@@ -6,13 +6,13 @@ Source: "AMQP 1.0 in Azure Service Bus: request-response-based operations", rule
 from collections.abc import Callable
 from typing import Any, Final
 
-from localcloud.broker.amqp_types import Described, Encoded, ULong
-from localcloud.broker.encoder import encode
 from localcloud.broker.errors import ARGUMENT_ERROR, AmqpError
 from localcloud.broker.fields import Body, field
 from localcloud.broker.records import EntityRecords
 from localcloud.broker.requests import Response
-from localcloud.broker.rules import ConstantFilter, CorrelationFilter, Filter, Rule, Rules, SqlAction, SqlFilter
+from localcloud.broker.rules.rules import ConstantFilter, CorrelationFilter, Filter, Rule, Rules, SqlAction, SqlFilter
+from localcloud.broker.wire.amqp_types import Described, Encoded, ULong
+from localcloud.broker.wire.encoder import encode
 from localcloud.expressions import ExpressionError
 
 # In the documented order, which is that of the list on the wire, and by the names of the SQL.
