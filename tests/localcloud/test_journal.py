@@ -131,7 +131,7 @@ async def test_the_latest_of_a_group_is_written_once(journal: SqliteJournal) -> 
 
 async def test_a_folder_has_one_user(journal: SqliteJournal, tmp_path: Path) -> None:
     """A second process, or a second journal, is told that the file is taken."""
-    with pytest.raises(Misconfigured, match="locked"):
+    with pytest.raises(Misconfigured, match="is in use by another process"):
         opened(tmp_path / "journal.sqlite3")
 
 
