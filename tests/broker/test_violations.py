@@ -183,14 +183,19 @@ SECTIONS = {
 }
 
 
-@pytest.mark.parametrize("hub", [False, True], ids=["queue", "event hub"])
-@pytest.mark.parametrize("section", SECTIONS.values(), ids=SECTIONS.keys())
-async def test_a_message_with_a_malformed_section_is_rejected(
-    broker: RunningBroker, section: bytes, *, hub: bool
-) -> None:
+NOT_ACTED_ON_BY_HUBS = ("a message id that is a list", "a life of more than 32 bits")
+
+
+@pytest.mark.parametrize(
+    ("hub", "name"),
+    [
+        *((False, name) for name in SECTIONS),
+        *((True, name) for name in SECTIONS if name not in NOT_ACTED_ON_BY_HUBS),
+    ],
+)
+async def test_a_message_with_a_malformed_section_is_rejected(broker: RunningBroker, name: str, *, hub: bool) -> None:
     """Also in what the broker only passes on: else it would break its consumers. The link takes the next one."""
-    if hub and section in (SECTIONS["a message id that is a list"], SECTIONS["a life of more than 32 bits"]):
-        pytest.skip("an event hub acts on neither")
+    section = SECTIONS[name]
     async with wire_client(broker.port) as client:
         await client.begin()
         await client.produce(0, "wire-hub" if hub else "fuzzed")

@@ -122,7 +122,7 @@ def _change_body_byte(body: bytes, chance: random.Random) -> bytes:
 
 def _lie_about_text(body: bytes, chance: random.Random) -> bytes:
     """Another length of the first field."""
-    return struct.pack(">H", chance.choice((0, 1, len(body), 65535))) + body[2:]
+    return struct.pack(">H", chance.choice((0, 1, min(len(body), 65535), 65535))) + body[2:]
 
 
 def _strange_topic(chance: random.Random) -> str:
