@@ -4,13 +4,13 @@ Entities of the broker and routes of the IoT Hub are read by those services them
 app's settings and its console.
 """
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any, Final
 
+from localcloud.declaration import is_emulator_config, read_declaration
 from localcloud.errors import Misconfigured
 from localcloud.layout import Layout
 
@@ -46,7 +46,7 @@ def load(paths: Iterable[Path] = (CONFIG,)) -> Configuration:
     Raises `Misconfigured` for a file that cannot be read, and for what is of the wrong kind.
     """
     paths = tuple(paths)
-    documents = [_read(path) for path in paths if path.suffix.lower() != ".json"]
+    documents = [read_declaration(path) for path in paths if not is_emulator_config(path)]
     storage = [_table(document, "storage", _STORAGE) for document in documents]
     apps = [_table(document, "app", _APP) for document in documents]
     settings: dict[str, str] = {}
@@ -61,15 +61,6 @@ def load(paths: Iterable[Path] = (CONFIG,)) -> Configuration:
         app_settings=settings,
         console=consoles[0] if consoles else None,
     )
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except OSError as error:
-        raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise Misconfigured(f"{path} is not valid TOML: {error}") from error
 
 
 def _table(document: dict[str, Any], name: str, known: frozenset[str]) -> dict[str, Any]:

@@ -5,18 +5,15 @@ import asyncio
 import errno
 import json
 import logging
-import signal
 import sys
 from pathlib import Path
 
 from localcloud.broker.declarations.config import BrokerConfig, load
 from localcloud.broker.server import serve
 from localcloud.errors import Misconfigured, Unavailable
+from localcloud.lifetime import EXIT_DATA_LOST, EXIT_MISCONFIGURED, EXIT_PORT_TAKEN, stop_signal
 
 DEFAULT_CONFIG = Path("localcloud/cloud.toml")
-EXIT_MISCONFIGURED = 2
-EXIT_PORT_TAKEN = 3
-EXIT_DATA_LOST = 4
 
 
 def main() -> int:
@@ -57,11 +54,7 @@ def main() -> int:
 
 
 async def _run(config: BrokerConfig, address: str, port: int, data: Path | None) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    await serve(config, address, port, data, stop, _announce)
+    await serve(config, address, port, data, stop_signal(), _announce)
 
 
 def _announce(port: int) -> None:

@@ -9,7 +9,7 @@ from localcloud.broker.declarations.config import BrokerConfig
 from localcloud.broker.errors import CONNECTION_FORCED, AmqpError
 from localcloud.broker.namespace import Namespace
 from localcloud.broker.records import open_journal
-from localcloud.journal import Journal
+from localcloud.lifetime import until_stopped
 
 
 async def serve(
@@ -33,7 +33,7 @@ async def serve(
         server = await loop.create_server(lambda: Connection(namespace, connections), address, port)
         try:
             on_ready(server.sockets[0].getsockname()[1])
-            await _until(stop, journal)
+            await until_stopped(stop, asyncio.ensure_future(journal.failed()))
         finally:
             server.close()
             for connection in list(connections):
@@ -41,12 +41,3 @@ async def serve(
             namespace.close()  # and nobody waits for the connections: with a journal that failed they hold for ever
     finally:
         await journal.close()
-
-
-async def _until(stop: asyncio.Event, journal: Journal) -> None:
-    stopping, failing = asyncio.ensure_future(stop.wait()), asyncio.ensure_future(journal.failed())
-    await asyncio.wait([stopping, failing], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if failing.done():
-        failing.result()
-    failing.cancel()

@@ -16,9 +16,10 @@ from localcloud.host.local_settings import FILE_NAME, LocalSettings, read_local_
 from localcloud.host.logs import configure_logging
 from localcloud.host.runtime import Host
 from localcloud.host.settings import AppSettings
+from localcloud.lifetime import EXIT_MISCONFIGURED, EXIT_PORT_TAKEN
 
 DEFAULT_PORT = 7071
-EXIT_UNAVAILABLE, EXIT_MISCONFIGURED, EXIT_PORT_TAKEN = 1, 2, 3
+EXIT_UNAVAILABLE = 1
 
 
 def _arguments() -> argparse.Namespace:

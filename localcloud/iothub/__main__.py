@@ -3,7 +3,6 @@
 import argparse
 import asyncio
 import logging
-import signal
 import ssl
 import sys
 from contextlib import suppress
@@ -22,12 +21,11 @@ from localcloud.iothub.rest import make_app
 from localcloud.iothub.tls import TlsStream, server_context
 from localcloud.journal import Journal
 from localcloud.layout import LOOPBACK, SERVICE_KEY
+from localcloud.lifetime import EXIT_DATA_LOST, EXIT_MISCONFIGURED, EXIT_PORT_TAKEN, stop_signal, until_stopped
 from localcloud.pki import Pki, ensure_pki
 
 BACKLOG_LIMIT_BYTES: Final = 64 * 1024 * 1024
 DRAIN_TIMEOUT_S: Final = 2.0
-PORT_TAKEN: Final = 3
-DATA_LOST: Final = 4
 
 
 class PortTakenError(Exception):
@@ -43,13 +41,13 @@ def main() -> int:
         asyncio.run(_run(options))
     except PortTakenError as error:
         print(error, file=sys.stderr)
-        return PORT_TAKEN
+        return EXIT_PORT_TAKEN
     except Misconfigured as error:
         print(f"misconfigured: {error}", file=sys.stderr)
-        return 2
+        return EXIT_MISCONFIGURED
     except Unavailable as error:
         print(error, file=sys.stderr)
-        return DATA_LOST
+        return EXIT_DATA_LOST
     return 0
 
 
@@ -85,7 +83,7 @@ async def _serve(options: argparse.Namespace, configuration: Configuration, pki:
         for name, count in configuration.routing.partition_counts.items()
     }
     hub = Hub(options.hostname, configuration, endpoints, backlog, journal)
-    stop = _on_signal()
+    stop = stop_signal()
     mqtt_server = await _serve_mqtt(hub, pki, options.address, options.mqtt_port)
     rest = web.AppRunner(make_app(hub, options.hostname, SERVICE_KEY), access_log=None)
     await rest.setup()
@@ -94,7 +92,7 @@ async def _serve(options: argparse.Namespace, configuration: Configuration, pki:
         delivery = [asyncio.create_task(endpoint.run()) for endpoint in endpoints.values()]
         ports = {"mqtt_port": mqtt_server.sockets[0].getsockname()[1], "rest_port": rest_port}
         print("ready", msgspec.json.encode(ports).decode(), flush=True)
-        await _until(stop, [*delivery, asyncio.create_task(journal.failed())])
+        await until_stopped(stop, *delivery, asyncio.ensure_future(journal.failed()))
         mqtt_server.close()
         hub.close()
         await asyncio.sleep(0)  # for the connections to notice
@@ -105,21 +103,6 @@ async def _serve(options: argparse.Namespace, configuration: Configuration, pki:
         await asyncio.gather(*delivery, return_exceptions=True)
     finally:
         await rest.cleanup()
-
-
-def _on_signal() -> asyncio.Event:
-    stop = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
-    return stop
-
-
-async def _until(stop: asyncio.Event, endless: list[asyncio.Task[None]]) -> None:
-    """Returns when told to stop. What never ends by itself: if it does, its error is the hub's."""
-    stopping = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([stopping, *endless], return_when=asyncio.FIRST_COMPLETED)
-    for task in done - {stopping}:
-        task.result()
 
 
 async def _serve_mqtt(hub: Hub, pki: Pki, address: str, port: int) -> asyncio.Server:

@@ -1,11 +1,11 @@
 """The hub's part of the configuration file: routes, and the tier whose limits it keeps."""
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from localcloud.broker.declarations.config import load
+from localcloud.declaration import is_emulator_config, read_declaration
 from localcloud.errors import Misconfigured
 from localcloud.iothub.routing import Routing, parse_routing
 from localcloud.iothub.throttling import Throttling, parse_throttling
@@ -23,7 +23,7 @@ def load_configuration(*paths: Path) -> Configuration:
     Raises `Misconfigured` for a file that is none, and for what makes no sense in it.
     """
     event_hubs = load(*paths).event_hubs
-    sections = [_section(path) for path in paths if path.suffix.lower() != ".json"]
+    sections = [_section(path) for path in paths if not is_emulator_config(path)]
     declared = [section for section in sections if section]
     if len(declared) > 1:
         raise Misconfigured("two files declare an [iothub]")
@@ -33,7 +33,7 @@ def load_configuration(*paths: Path) -> Configuration:
 
 
 def _section(path: Path) -> dict[str, Any]:
-    section = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("iothub", {})  # it was read as TOML already
+    section = read_declaration(path).get("iothub", {})
     if not isinstance(section, dict):
         raise Misconfigured(f"{path}: iothub must be a table")
     return section

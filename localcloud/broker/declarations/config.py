@@ -1,12 +1,10 @@
 """The entities that a file declares, as validated objects. Names are those of Microsoft's emulators' Config.json."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from localcloud import relaxed_json
 from localcloud.broker.declarations.declared import (
     as_table,
     count,
@@ -29,6 +27,7 @@ from localcloud.broker.declarations.declared_limits import (
 from localcloud.broker.declarations.declared_rules import parse_rules
 from localcloud.broker.declarations.emulator_config import translated
 from localcloud.broker.rules.rules import Rule
+from localcloud.declaration import is_emulator_config, read_declaration
 from localcloud.errors import Misconfigured
 
 _ON_FILTER_ERRORS = "DeadLetteringOnFilterEvaluationExceptions"
@@ -104,15 +103,8 @@ def parse(document: Mapping[str, Any]) -> BrokerConfig:
 
 
 def _document(path: Path) -> Mapping[str, Any]:
-    is_json = path.suffix.lower() == ".json"
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-        document = relaxed_json.loads(content) if is_json else tomllib.loads(content)
-    except OSError as error:
-        raise Misconfigured(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise Misconfigured(f"{path} is not valid {'JSON' if is_json else 'TOML'}: {error}") from error
-    return translated(document) if is_json else document
+    document = read_declaration(path)
+    return translated(document) if is_emulator_config(path) else document
 
 
 def _declared(document: Mapping[str, Any]) -> BrokerConfig:
