@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -39,8 +38,8 @@ from tests.iothub.services import Service, start_broker
 from tests.soak import amqp_damage, amqp_talk
 from tests.soak.damage import damaged, pieces
 from tests.soak.figures import MIB, Report, cpu_s, mib, open_connections, rss_bytes
+from tests.soak.rounds import Rounds
 
-AT_A_TIME = 8
 DRAIN_EVERY = 400  # conversations: what they leave in queues is memory, and rightly so
 PATIENCE_S = 20.0
 MAX_GROWTH_BYTES = 32 * MIB  # of resident memory, above what the hub's events take
@@ -67,31 +66,16 @@ def conditions(answers: list[Received]) -> list[str]:
     return [condition for condition in found if condition is not None]
 
 
-class Fuzzing:
-    """One run: counts what was said and answered."""
+class Fuzzing(Rounds):
+    """Conversations with a broker."""
 
     def __init__(self, port: int, seed: int, report: Report) -> None:
+        super().__init__(report)
         self._port = port
         self._seed = seed
-        self._report = report
         self._talks = list(amqp_talk.conversations().values())
-        self.conversations = 0
-        self.damages = 0
-        self.endings: Counter[str] = Counter()
 
-    async def say(self, damages: int) -> None:
-        """Conversations, some at a time, until that much has been damaged."""
-        until = self.damages + damages
-
-        async def worker() -> None:
-            while self.damages < until and len(self._report.failures) < 20:
-                number = self.conversations
-                self.conversations += 1
-                await self._converse(number)
-
-        await asyncio.gather(*(worker() for _ in range(AT_A_TIME)))
-
-    async def _converse(self, number: int) -> None:
+    async def converse(self, number: int) -> None:
         chance = random.Random(f"{self._seed}/{number}")
         talk = chance.choice(self._talks)
         stream, damages = damaged(talk, amqp_damage.KINDS, chance, handshake_frames=amqp_talk.HANDSHAKE_FRAMES)

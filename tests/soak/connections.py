@@ -14,8 +14,8 @@ from tests.soak import amqp_talk
 from tests.soak.amqp_frames import empty
 from tests.soak.figures import MIB, Report, cpu_s, mib, open_connections, rss_bytes
 from tests.soak.mqtt_frames import RegisteredDevice
+from tests.soak.rounds import AT_A_TIME
 
-AT_A_TIME = 8
 DEVICES = 64
 ROUND = 250  # connections; what they have sent is taken away behind each
 WARM_UP = 500  # connections until all is loaded and every pool of memory has its size

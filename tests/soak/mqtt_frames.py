@@ -3,7 +3,6 @@
 import asyncio
 import random
 import ssl
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from tests.iothub.services import CONFIG, MQTT_PORT, Hub, event_hubs, running_hu
 from tests.soak import mqtt_talk
 from tests.soak.damage import damaged, pieces
 from tests.soak.figures import MIB, Report, cpu_s, mib, open_connections, rss_bytes
+from tests.soak.rounds import Rounds
 
-AT_A_TIME = 8
 DEVICES = 32
 PATIENCE_S = 20.0
 LISTENING_S = 0.02  # for answers, before the device hangs up
@@ -44,31 +43,19 @@ class RegisteredDevice:
         return cls(device_id, identity, tls)
 
 
-class Fuzzing:
-    """One run: counts what was said and answered."""
+class Fuzzing(Rounds):
+    """Conversations of devices with a hub."""
 
     def __init__(self, hub: Hub, devices: Sequence[RegisteredDevice], seed: int, report: Report) -> None:
+        super().__init__(report)
         self._hub = hub
         self._free = list(devices)
         self._seed = seed
-        self._report = report
-        self.conversations = 0
-        self.damages = 0
-        self.endings: Counter[str] = Counter()
 
-    async def say(self, damages: int) -> None:
-        """Conversations, some at a time, until that much has been damaged."""
-        until = self.damages + damages
-
-        async def worker() -> None:
-            while self.damages < until and len(self._report.failures) < 20:
-                number = self.conversations
-                self.conversations += 1
-                device = self._free.pop(0)  # the one that has been away for longest
-                await self._converse(number, device)
-                self._free.append(device)
-
-        await asyncio.gather(*(worker() for _ in range(AT_A_TIME)))
+    async def converse(self, number: int) -> None:
+        device = self._free.pop(0)  # the one that has been away for longest
+        await self._converse(number, device)
+        self._free.append(device)
 
     async def _converse(self, number: int, device: RegisteredDevice) -> None:
         chance = random.Random(f"{self._seed}/{number}")
