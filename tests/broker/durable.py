@@ -1,8 +1,6 @@
 """A broker that keeps its data, as a process that can be killed and started again."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -11,6 +9,8 @@ from pathlib import Path
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
+from tests.broker.running import RunningBroker, connection_string, start_broker
+
 
 @dataclass
 class DurableBroker:
@@ -18,30 +18,24 @@ class DurableBroker:
 
     folder: Path
     port: int
-    process: "subprocess.Popen[str]" = field(init=False)
+    running: RunningBroker = field(init=False)
 
     @property
     def connection_string(self) -> str:
-        return f"Endpoint=sb://localhost:{self.port};SharedAccessKeyName=k;SharedAccessKey=a2V5;UseDevelopmentEmulator=true;"
+        return connection_string(self.port)
 
     def start(self, entities: str) -> None:
         config = self.folder / "entities.toml"
         config.write_text(entities, encoding="utf-8")
-        arguments = ["--port", str(self.port), "--config", str(config), "--data", str(self.folder / "data")]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "localcloud.broker", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=(self.folder / "broker.log").open("a"),
-            text=True,
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline().startswith("ready"), self.log
+        data = str(self.folder / "data")
+        self.running = start_broker(config, self.folder / "broker.log", self.port, "--data", data)
 
     def end(self, number: signal.Signals) -> int:
-        self.process.send_signal(number)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        return self.process.wait(20)
+        process = self.running.process
+        process.send_signal(number)
+        assert process.stdout is not None
+        process.stdout.close()
+        return process.wait(20)
 
     def kill_and_restart(self, entities: str) -> None:
         self.end(signal.SIGKILL)

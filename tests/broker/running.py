@@ -7,6 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
+def connection_string(port: int) -> str:
+    return (
+        f"Endpoint=sb://localhost:{port};SharedAccessKeyName=RootManageSharedAccessKey;"
+        "SharedAccessKey=bG9jYWw=;UseDevelopmentEmulator=true;"
+    )
+
+
 @dataclass(frozen=True)
 class RunningBroker:
     process: "subprocess.Popen[str]"
@@ -15,10 +22,7 @@ class RunningBroker:
 
     @property
     def connection_string(self) -> str:
-        return (
-            f"Endpoint=sb://localhost:{self.port};SharedAccessKeyName=RootManageSharedAccessKey;"
-            "SharedAccessKey=bG9jYWw=;UseDevelopmentEmulator=true;"
-        )
+        return connection_string(self.port)
 
     def stop(self) -> None:
         self.process.terminate()
@@ -27,12 +31,12 @@ class RunningBroker:
         self.process.stdout.close()
 
 
-def start_broker(config: Path, log: Path) -> RunningBroker:
-    """On a free port."""
+def start_broker(config: Path, log: Path, port: int = 0, *more: str) -> RunningBroker:
+    """With more options than these; port 0 is a free one."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "localcloud.broker", "--port", "0", "--config", str(config)],
+        [sys.executable, "-m", "localcloud.broker", "--port", str(port), "--config", str(config), *more],
         stdout=subprocess.PIPE,
-        stderr=log.open("w"),
+        stderr=log.open("a"),
         text=True,
     )
     assert process.stdout is not None

@@ -46,7 +46,7 @@ def broker(tmp_path: Path) -> Iterator[DurableBroker]:
     broker = DurableBroker(tmp_path, port)
     broker.start(_ENTITIES)
     yield broker
-    if broker.process.poll() is None:
+    if broker.running.process.poll() is None:
         assert broker.end(signal.SIGTERM) == 0
     assert "Traceback" not in broker.log
 
