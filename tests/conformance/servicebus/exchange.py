@@ -9,6 +9,12 @@ WAIT_S = 10.0  # for messages that will come
 EMPTY_S = 0.3  # for messages that must not
 
 
+def soon() -> datetime:
+    """A moment to schedule for, to the millisecond: AMQP has no finer times, and what it cuts off would be early."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000) + timedelta(seconds=0.6)
+
+
 async def send(sender: ServiceBusSender, *messages: ServiceBusMessage | str) -> None:
     """All of them in one batch."""
     await sender.send_messages([ServiceBusMessage(m) if isinstance(m, str) else m for m in messages])

@@ -1,7 +1,7 @@
 """Auto-forwarding: entities that give what they get to others."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from azure.servicebus import ServiceBusMessage
@@ -9,7 +9,7 @@ from azure.servicebus.exceptions import ServiceBusError
 
 from tests.conformance.documented import documented
 from tests.conformance.servicebus.entities import DEAD_LETTERS, entities, queue, session, subscription, topic
-from tests.conformance.servicebus.exchange import bodies, peek, receive, receive_one, send
+from tests.conformance.servicebus.exchange import bodies, peek, receive, receive_one, send, soon
 from tests.conformance.servicebus.stations import Station
 
 FORWARDING = "azure/service-bus-messaging/service-bus-auto-forwarding"
@@ -35,7 +35,7 @@ async def test_what_enters_a_forwarding_queue_is_received_from_its_target(statio
 @entities(source=queue(ForwardTo="target"), target=queue())
 async def test_a_scheduled_message_is_forwarded_when_it_is_due(stations: Stations) -> None:
     """Until then its queue has it."""
-    due = datetime.now(UTC) + timedelta(seconds=0.5)
+    due = soon()
     await stations["source"].sender.schedule_messages(ServiceBusMessage("later"), due)
     assert await peek(stations["target"].receiver) == []
     assert bodies(await receive(stations["target"].receiver)) == ["later"]

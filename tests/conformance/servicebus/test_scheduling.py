@@ -8,14 +8,10 @@ from azure.servicebus.exceptions import MessageNotFoundError
 
 from tests.conformance.documented import documented
 from tests.conformance.servicebus.entities import entities, queue, subscription, topic
-from tests.conformance.servicebus.exchange import bodies, is_empty, peek, receive, receive_one, send
+from tests.conformance.servicebus.exchange import bodies, is_empty, peek, receive, receive_one, send, soon
 from tests.conformance.servicebus.stations import Station
 
 SCHEDULED = "azure/service-bus-messaging/message-sequencing#scheduled-messages"
-
-
-def soon() -> datetime:
-    return datetime.now(UTC) + timedelta(seconds=0.6)
 
 
 @documented(SCHEDULED)

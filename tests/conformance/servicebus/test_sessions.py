@@ -15,7 +15,7 @@ from azure.servicebus.exceptions import (
 
 from tests.conformance.documented import documented
 from tests.conformance.servicebus.entities import DEAD_LETTERS, entities, queue, session, subscription, topic
-from tests.conformance.servicebus.exchange import bodies, peek, receive, receive_one
+from tests.conformance.servicebus.exchange import bodies, peek, receive, receive_one, soon
 from tests.conformance.servicebus.stations import Station
 
 SESSIONS = "azure/service-bus-messaging/message-sessions"
@@ -231,7 +231,7 @@ async def test_a_reply_reaches_the_session_of_its_request(station: Station) -> N
 @entities(queue(S, RequiresSession=True))
 async def test_a_message_of_a_session_can_be_scheduled(station: Station) -> None:
     """Its receiver gets it when it is due."""
-    due = datetime.now(UTC) + timedelta(seconds=0.5)
+    due = soon()
     await station.sender.schedule_messages(ServiceBusMessage("later", session_id="s"), due)
     assert str(await receive_one(station[S])) == "later"
     assert datetime.now(UTC) >= due
