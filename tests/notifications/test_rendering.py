@@ -233,13 +233,15 @@ def test_durations_read_well(seconds: float, german: str, english: str) -> None:
 
 def test_numbers_and_times_follow_the_locale_and_not_only_the_language() -> None:
     def formatted(tag: str) -> tuple[str, str, str]:
+        """Which apostrophe and which space it is differs between editions of the locale data (CLDR)."""
         locale = formats.locale(tag, LANGUAGES, "en")
         own = Formats(locale, BERLIN)
-        return own.distance(1234.56), own.date(DEPARTURE_MS), own.time(DEPARTURE_MS)
+        time = own.time(DEPARTURE_MS).replace("\u202f", " ")
+        return own.distance(1234.56).replace("’", "'"), own.date(DEPARTURE_MS), time
 
     assert formatted("de-DE") == ("1.234,6 km", "30. Juni 2021", "14:32")
-    assert formatted("de-CH") == ("1’234.6 km", "30. Juni 2021", "14:32")
-    assert formatted("en-US") == ("1,234.6 km", "June 30, 2021", "2:32\u202fPM")
+    assert formatted("de-CH") == ("1'234.6 km", "30. Juni 2021", "14:32")
+    assert formatted("en-US") == ("1,234.6 km", "June 30, 2021", "2:32 PM")
 
 
 def test_times_follow_the_summer_time_of_the_zone() -> None:
