@@ -1,4 +1,7 @@
-"""Telemetry messages for tests, made of rows (docs/vehicle-protocol.md, telemetry)."""
+"""Telemetry messages for tests, made of rows (docs/vehicle-protocol.md, telemetry).
+
+Imports nothing but the standard library: the interpreter of Microsoft's worker has no packages for tests.
+"""
 
 import json
 from collections.abc import Sequence
