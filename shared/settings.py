@@ -86,6 +86,7 @@ class Settings:
     trip_flicker_s: int  # an ignition that is off for so long ends the trip
     trip_close_after_s: int  # no message for so long: the car sleeps, its open trip is over
     trip_lateness_s: int  # how long a finished trip waits for messages that are still missing
+    trip_parameters: str  # what differs between brands, models and markets: docs/trips.md
     # ota
     artifact_url_valid_s: int  # a delegation key, and so a link, lives seven days at most
     # certificates
@@ -114,6 +115,7 @@ class Settings:
             trip_flicker_s=read.integer("TRIP_FLICKER_S", 30, 1, 3600),
             trip_close_after_s=read.integer("TRIP_CLOSE_AFTER_S", 900, 1, 86_400),
             trip_lateness_s=read.integer("TRIP_LATENESS_S", 3600, 0, 72 * 3600),
+            trip_parameters=values.get("TRIP_PARAMETERS") or "{}",
             artifact_url_valid_s=read.integer("ARTIFACT_URL_VALID_S", 6 * 86_400, 60, 6 * 86_400),
             issuing_ca_certificate_file=Path(read.text("ISSUING_CA_CERTIFICATE_FILE")),
             issuing_ca_key_file=Path(read.text("ISSUING_CA_KEY_FILE")),

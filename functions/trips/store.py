@@ -256,7 +256,8 @@ def _writes(partition: str, change: Change, packed: bytes, now_ms: int) -> list[
             writes.append(upsert(Row(partition, _alarm(alarm_ms, change.vehicle_id))))
     for announcement in change.announcements:
         key = f"{_RECORD}{announcement.kind}|{change.vehicle_id}|{announcement.start_ms}"
-        writes.append(upsert(Row(partition, key, record_values(change.vehicle_id, announcement))))
+        values = record_values(change.vehicle_id, announcement, change.state.model)
+        writes.append(upsert(Row(partition, key, values)))
         if envelope := event(change.vehicle_id, announcement, now_ms):
             writes += outbox.rows(partition, [Outgoing(settings.DOMAIN_EVENTS, envelope)])
     return writes

@@ -8,6 +8,7 @@ not be folded yet, because a message is missing or there was too much at once, l
 import msgspec
 
 from functions.trips.reception import Reception
+from functions.trips.route import Route
 from functions.trips.segmentation import Fold, Kind
 
 RETENTION_MS = 72 * 3_600_000  # of messages, from their arrival, and of the possibility to revise a trip
@@ -72,6 +73,14 @@ class VehicleTrips(msgspec.Struct, array_like=True, kw_only=True):
         """Keeps the order of beginnings."""
         self.known.append(known)
         self.known.sort(key=lambda one: one.start_ms)
+
+    def forget_positions(self) -> None:
+        """Of what is under way."""
+        self.fold.seen.lat = self.fold.seen.lon = self.fold.rest = None
+        if self.fold.trip is not None:
+            for measures in (self.fold.trip.measures, self.fold.trip.pending):
+                if measures is not None:
+                    measures.route = Route()
 
     def spend(self, samples: int) -> bool:
         """Whether a vehicle heard at `heard_ms` may send so many samples: what is kept of it has to be bounded."""

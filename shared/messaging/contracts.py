@@ -167,6 +167,13 @@ class CloseTrip(Message, frozen=True, kw_only=True):
     vehicle_id: str
 
 
+class SetPrivacyMode(Message, frozen=True, kw_only=True):
+    """`trip-commands`: whether the positions of a vehicle may be stored, from now on. Trips are made all the same."""
+
+    vehicle_id: str
+    is_private: bool
+
+
 def to_envelope(
     message: Message,
     *,

@@ -33,7 +33,7 @@ def reference(messages: Sequence[Message]) -> list[Summary | ChargingSession]:
     ended, _ = advance(fold, in_order(messages), POLICY.rules)
     if last := as_ended(fold):
         ended.append(last)
-    found = [summarise("car", trip) for trip in ended]
+    found = [summarise("car", trip, POLICY.parameters) for trip in ended]
     return [record for record in found if record is not None]
 
 
