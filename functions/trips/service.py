@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functions.trips import compact, messages, progress
 from functions.trips.agenda import Policy, next_step, set_alarm
 from functions.trips.messages import SweepPartition
-from functions.trips.profile import look_up, policy_of
+from functions.trips.profile_store import look_up, policy_of
 from functions.trips.progress import Arrival, Intake
 from functions.trips.samples import Message as Telemetry
 from functions.trips.store import Change, Store, Stored, partition_of
