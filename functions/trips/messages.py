@@ -49,11 +49,17 @@ def event(vehicle_id: str, announcement: Announcement, now_ms: int) -> Envelope 
         return None
     return to_envelope(
         told,
-        message_id=f"{announcement.kind}-{record_id(vehicle_id, announcement.start_ms)}-{announcement.revision}",
+        message_id=_message_id(vehicle_id, announcement),
         source=SOURCE,
         subject=vehicle_id,
         time_ms=now_ms,
     )
+
+
+def _message_id(vehicle_id: str, announcement: Announcement) -> str:
+    """A charging session may begin with the moment with which a trip began."""
+    name = f"{record_id(vehicle_id, announcement.start_ms)}-{announcement.revision}"
+    return f"charging-{name}" if announcement.kind == "charging" else name
 
 
 def _event(vehicle_id: str, announcement: Announcement) -> Message | None:
