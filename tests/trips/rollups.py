@@ -1,6 +1,7 @@
 """Vehicles with trips in the real tables, and roll-ups at work on them."""
 
 import secrets
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from shared.identity.vehicle import shard
 from shared.messaging import contracts, publisher
 from shared.messaging.envelope import Envelope
 from shared.messaging.publisher import Outgoing
-from shared.storage.tables import Row, Table, delete, upsert
+from shared.storage.tables import MAX_TRANSACTION_ENTITIES, Row, Table, Write, delete, upsert
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
@@ -84,15 +85,20 @@ class Owned:
 
 @dataclass
 class RollUps:
-    """Takes the place of broker and host: commands are handled as they are sent, events are kept."""
+    """Takes the place of broker and host: commands are handled as they are sent, events are kept.
 
+    With `shard`, nothing is done for others, in which vehicles of other tests are.
+    """
+
+    shard: str | None = None
     commands: list[Envelope] = field(default_factory=list)
     events: dict[str, Envelope] = field(default_factory=dict)
 
     async def send(self, outgoing: Sequence[Outgoing]) -> None:
         for one in outgoing:
             if one.destination == settings.TRIP_COMMANDS:
-                self.commands.append(one.envelope)
+                if self.shard is None or self.shard.startswith(str(one.envelope.subject)):
+                    self.commands.append(one.envelope)
             else:
                 assert one.destination == settings.DOMAIN_EVENTS
                 known = self.events.setdefault(one.envelope.id, one.envelope)
@@ -100,13 +106,13 @@ class RollUps:
 
     async def run(self, now: str) -> None:
         """One run of the timer, and everything that follows from it."""
-        await rollup_service.start(clock=_clock(now))
+        await rollup_service.start(clock=clock_at(now))
         await self.work(now)
 
     async def work(self, now: str) -> None:
         """Handles commands until none is left; one that fails stays."""
         while self.commands:
-            await rollup_service.obey(self.commands[0], clock=_clock(now))
+            await rollup_service.obey(self.commands[0], clock=clock_at(now))
             del self.commands[0]
 
     def digests(self, vehicle_id: str) -> list[contracts.WeeklyDigestReady]:
@@ -114,11 +120,29 @@ class RollUps:
         return [one for one in told if one.vehicle_id == vehicle_id]
 
 
-def _clock(now: str) -> Clock:
+def clock_at(now: str) -> Clock:
     return lambda: datetime.fromisoformat(now).replace(tzinfo=UTC)
 
 
-def patched(monkeypatch: Any) -> RollUps:
-    roll_ups = RollUps()
+def alike(vehicle_id: str, count: int) -> list[str]:
+    """Other ids of the same shard."""
+    candidates = (f"{vehicle_id}-{number}" for number in range(1_000_000))
+    found = (name for name in candidates if shard(name) == shard(vehicle_id))
+    return [next(found) for _ in range(count)]
+
+
+async def emptied() -> None:
+    """Forgets what other tests rolled up: a month of the fleet is complete when all of it is."""
+    table = Table(settings.TRIP_ROLLUPS_TABLE)
+    by_partition = defaultdict[str, list[Write]](list)
+    async for row in table.query(select=()):
+        by_partition[row.partition].append(delete(Row(row.partition, row.key)))
+    for writes in by_partition.values():
+        for start in range(0, len(writes), MAX_TRANSACTION_ENTITIES):
+            await table.commit(writes[start : start + MAX_TRANSACTION_ENTITIES])
+
+
+def patched(monkeypatch: Any, shard: str | None = None) -> RollUps:
+    roll_ups = RollUps(shard)
     monkeypatch.setattr(publisher, "send", roll_ups.send)
     return roll_ups

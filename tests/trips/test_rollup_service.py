@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from shared.messaging.envelope import Envelope
 from shared.messaging.publisher import Outgoing
 from shared.settings import TRIP_ROLLUPS_TABLE
 from shared.storage.tables import Table, Write
-from tests.trips.rollups import Owned, RollUps, at, patched, trip
+from tests.trips.rollups import Owned, RollUps, alike, at, clock_at, patched, trip
 
 # A Monday, and the weeks around it.
 MONDAY = date(2026, 4, 27)
@@ -35,8 +35,8 @@ def car(local_services: LocalCloud) -> Owned:
 
 
 @pytest.fixture
-def roll_ups(monkeypatch: pytest.MonkeyPatch) -> RollUps:
-    return patched(monkeypatch)
+def roll_ups(car: Owned, monkeypatch: pytest.MonkeyPatch) -> RollUps:
+    return patched(monkeypatch, shard(car.vehicle_id))
 
 
 async def stored(car: Owned) -> dict[Period, Totals]:
@@ -45,9 +45,7 @@ async def stored(car: Owned) -> dict[Period, Totals]:
 
 async def read(car: Owned, now: str = A_DAY_LATER) -> dict[Period, Totals]:
     """As an API would, without the timer."""
-    return await rollup_service.read_totals(
-        car.vehicle_id, *YEAR, clock=lambda: datetime.fromisoformat(now).replace(tzinfo=UTC)
-    )
+    return await rollup_service.read_totals(car.vehicle_id, *YEAR, clock=clock_at(now))
 
 
 async def marks(car: Owned) -> list[str]:
@@ -181,8 +179,7 @@ async def test_runs_at_the_same_time_end_the_same(car: Owned, roll_ups: RollUps)
     await car.drove(*week())
     command = RollUpShard(run_id="r", shard=shard(car.vehicle_id), month="2026-03", sum_month=False)
     envelope = roll_up_shard(command, 0)
-    moment = datetime(2026, 5, 4, 4, tzinfo=UTC)
-    runs = (rollup_service.obey(envelope, clock=lambda: moment) for _ in "abc")
+    runs = (rollup_service.obey(envelope, clock=clock_at(NEXT_MONDAY_NIGHT)) for _ in "abc")
     outcomes = await asyncio.gather(*runs, return_exceptions=True)
     assert all(outcome is None or isinstance(outcome, Conflict) for outcome in outcomes)
     await roll_ups.run(A_DAY_LATER)
@@ -202,13 +199,6 @@ async def test_trips_that_never_come_to_rest_are_left_for_later(
     monkeypatch.setattr(rollup_store, "save", overtaken)
     with pytest.raises(Conflict, match="faster"):
         await roll_ups.run(WEDNESDAY_NIGHT)
-
-
-def alike(vehicle_id: str, count: int) -> list[str]:
-    """Other ids of the same shard."""
-    candidates = (f"{vehicle_id}-{number}" for number in range(1_000_000))
-    found = (name for name in candidates if shard(name) == shard(vehicle_id))
-    return [next(found) for _ in range(count)]
 
 
 # --- Digests
@@ -422,6 +412,7 @@ async def test_a_command_that_cannot_be_is_refused(local_services: LocalCloud, w
         await rollup_service.obey(roll_up_shard(RollUpShard(**known | wrong), 0))
 
 
-async def test_the_timer_starts_a_roll_up_of_every_part(roll_ups: RollUps) -> None:
+async def test_the_timer_starts_a_roll_up_of_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    roll_ups = patched(monkeypatch)
     await rollup_service.start(clock=utc_now)
     assert sorted(str(command.subject) for command in roll_ups.commands) == list("0123456789abcdef")
