@@ -2,8 +2,8 @@
 
 - TripRollups, partition of a shard: `~fleet|{month}|{vehicle}` the vehicle's part.
 - TripRollups, partition `~fleet|{month}`: `part|{digit}` the shards with vehicles of a part of the fleet, and
-  `shard|{shard}` the sum of each. Both are inserted once and never change, so all who find the month complete publish
-  the same.
+  `shard|{shard}` the sum of each. Both are inserted once and never change until the next month is due, so all who find
+  the month complete publish the same.
 - FleetTotals, partition `{month}`: one row for each brand and model, and `~published` when all of them are there.
 
 All functions raise `Unavailable`.
@@ -12,6 +12,7 @@ All functions raise `Unavailable`.
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import msgspec
 
@@ -24,6 +25,8 @@ from shared.storage.tables import MAX_TRANSACTION_ENTITIES, Row, Table, Write, d
 
 _FLEET, _PART, _SHARD, _PUBLISHED = "~fleet|", "part|", "shard|", "~published"
 
+MANY = 1000
+ALL_PARTS = tuple(part.digit for part in SHARD_RANGES)
 _rollups = Table(settings.TRIP_ROLLUPS_TABLE)
 _published = Table(settings.FLEET_TOTALS_TABLE)
 _Sums = list[tuple[VehicleClass, dict[str, Sum]]]
@@ -58,15 +61,17 @@ async def parts(name: str, month: str) -> list[PartOfVehicle]:
     return [_part(row) async for row in rows]
 
 
-async def remove_parts(name: str, before_month: str, limit: int) -> None:
-    """Removes vehicles' parts of older months, at most `limit`: what was to be published of them is."""
-    rows = _rollups.query(name, key_from=_FLEET, key_before=f"{_FLEET}{before_month}", limit=limit, select=())
-    found = [delete(Row(row.partition, row.key)) async for row in rows]
-    for start in range(0, len(found), MAX_TRANSACTION_ENTITIES):
-        try:
-            await _rollups.commit(found[start : start + MAX_TRANSACTION_ENTITIES])
-        except Conflict:
-            return  # someone else removes them
+async def remove_parts(name: str, before_month: str) -> None:
+    """Removes vehicles' parts of older months, or many of them: what was to be published of them is."""
+    rows = _rollups.query(name, key_from=_FLEET, key_before=f"{_FLEET}{before_month}", limit=MANY, select=())
+    await _remove([row async for row in rows])
+
+
+async def remove_sums(before_month: str) -> None:
+    """Removes shards' sums of older months, or many of them: of a rare model such a sum may be one vehicle's."""
+    before = f"{_FLEET}{before_month}"
+    rows = _rollups.query(partition_from=_FLEET, partition_before=before, limit=MANY, select=())
+    await _remove([row async for row in rows])
 
 
 # --- Sums of shards
@@ -137,7 +142,14 @@ async def published(month: str) -> list[FleetTotal]:
     return sorted(found, key=lambda total: (total.brand, total.model))
 
 
-ALL_PARTS = tuple(part.digit for part in SHARD_RANGES)
+async def _remove(rows: Sequence[Row]) -> None:
+    for _, of_partition in groupby(rows, key=lambda row: row.partition):
+        writes = [delete(Row(row.partition, row.key)) for row in of_partition]
+        for start in range(0, len(writes), MAX_TRANSACTION_ENTITIES):
+            try:
+                await _rollups.commit(writes[start : start + MAX_TRANSACTION_ENTITIES])
+            except Conflict:
+                return  # someone else removes them at the same time
 
 
 async def _insert_once(row: Row) -> None:

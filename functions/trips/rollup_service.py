@@ -34,7 +34,6 @@ from shared.settings import TRIP_COMMANDS
 log = logging.getLogger(__name__)
 
 COMMANDS = (RollUpPart, RollUpShard, ResetLongTermMemory)
-REMOVED_AT_ONCE = 1000
 DECISIONS = 5  # so often is decided anew when someone else was faster
 
 
@@ -74,6 +73,7 @@ async def _roll_up_part(command: RollUpPart, clock: Clock) -> None:
         RollUpShard(run_id=command.run_id, shard=name, month=month, sum_month=not is_published) for name in shards
     ]
     await _send(commands, clock)
+    await fleet_store.remove_sums(before_month=month)
 
 
 async def _roll_up_shard(command: RollUpShard, clock: Clock) -> None:
@@ -86,7 +86,7 @@ async def _roll_up_shard(command: RollUpShard, clock: Clock) -> None:
         return
     if command.sum_month:
         await _sum_month(command.month, command.shard)
-    await fleet_store.remove_parts(command.shard, command.month, REMOVED_AT_ONCE)
+    await fleet_store.remove_parts(command.shard, command.month)
 
 
 async def _send(commands: Iterable[RollUpShard], clock: Clock) -> None:

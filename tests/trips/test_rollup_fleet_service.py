@@ -100,12 +100,15 @@ async def test_a_vehicle_of_no_known_model_is_in_no_cell(roll_ups: RollUps, bran
     assert await totals("2023-12", brand) == {}
 
 
-async def test_vehicles_parts_are_removed_when_the_next_month_is_due(roll_ups: RollUps, brand: str) -> None:
+async def test_vehicles_parts_and_shards_sums_are_removed_when_the_next_month_is_due(
+    roll_ups: RollUps, brand: str
+) -> None:
     await drove(10, "2024-02", brand)
     await roll_ups.run("2024-03-06T03:30:00")
-    assert [row for row in await kept("2024-02") if row.key.startswith("~fleet|")]
+    assert {row.key.split("|")[0] for row in await kept("2024-02")} == {"~fleet", "part", "shard"}
     await roll_ups.run("2024-04-06T03:30:00")
-    assert not [row for row in await kept("2024-02") if row.key.startswith("~fleet|")]
+    assert await kept("2024-02") == []
+    assert [total.vehicles for total in (await totals("2024-02", brand)).values()] == [10]
 
 
 EFFECTS = 4  # the plan of a part, the sum of a shard, and what is published in two; with one more nothing is killed

@@ -1,18 +1,19 @@
 """Roll-ups in real tables: what changed is brought up to date, told once, whatever happens on the way."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+import azure.functions as func
 import pytest
 
-from functions.trips import rollup, rollup_service, rollup_store, totals_service
+from functions.trips import rollup, rollup_service, rollup_store, totals_service, triggers
 from functions.trips.rollup import Period, Totals, Trip
 from functions.trips.rollup_messages import RollUpShard, roll_up_shard
 from functions.trips.rollup_store import Update
 from localcloud.services import LocalCloud
-from shared.clock import utc_now
 from shared.errors import Conflict, Rejected
 from shared.identity.vehicle import shard
 from shared.messaging import publisher
@@ -199,6 +200,30 @@ async def test_trips_that_never_come_to_rest_are_left_for_later(
     monkeypatch.setattr(rollup_store, "save", overtaken)
     with pytest.raises(Conflict, match="faster"):
         await roll_ups.run(WEDNESDAY_NIGHT)
+
+
+async def test_few_transactions_bring_many_vehicles_up_to_date(
+    car: Owned, roll_ups: RollUps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two reads for each vehicle, but one write for a dozen."""
+    fleet = [car, *[Owned(name) for name in alike(car.vehicle_id, 35)]]
+    for one in fleet:
+        await one.drove(trip("2026-04-28T06:00:00"), trip("2026-04-28T16:00:00"))
+    done = Counter[str]()
+    commit, query = Table.commit, Table.query
+
+    async def counted_commit(table: Table, writes: Sequence[Write]) -> list[str]:
+        done["commits"] += 1
+        return await commit(table, writes)
+
+    def counted_query(table: Table, *arguments: Any, **options: Any) -> Any:
+        done["queries"] += 1
+        return query(table, *arguments, **options)
+
+    monkeypatch.setattr(Table, "commit", counted_commit)
+    monkeypatch.setattr(Table, "query", counted_query)
+    assert await totals_service.roll_up(shard(car.vehicle_id), "2026-03", at(WEDNESDAY_NIGHT)) is False
+    assert done == {"queries": 1 + 2 * 36, "commits": 3}  # of 7 rows for each vehicle, 14 of them at once
 
 
 # --- Digests
@@ -412,7 +437,11 @@ async def test_a_command_that_cannot_be_is_refused(local_services: LocalCloud, w
         await rollup_service.obey(roll_up_shard(RollUpShard(**known | wrong), 0))
 
 
-async def test_the_timer_starts_a_roll_up_of_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    roll_ups = patched(monkeypatch)
-    await rollup_service.start(clock=utc_now)
+async def test_the_timer_starts_a_roll_up_of_every_part(
+    local_services: LocalCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roll_ups, app = patched(monkeypatch), func.FunctionApp()
+    app.register_functions(triggers.trips)
+    functions = {function.get_function_name(): function.get_user_function() for function in app.get_functions()}
+    await functions["trips_rollup"](timer=None)
     assert sorted(str(command.subject) for command in roll_ups.commands) == list("0123456789abcdef")
