@@ -26,6 +26,7 @@ from shared.storage.tables import MAX_TRANSACTION_ENTITIES, Row, Table, Write, d
 _FLEET, _PART, _SHARD, _PUBLISHED = "~fleet|", "part|", "shard|", "~published"
 
 MANY = 1000
+MAX_PROPERTY_BYTES = 64 * 1024  # a row holds 1 MiB, the sums of some 5,000 models
 ALL_PARTS = tuple(part.digit for part in SHARD_RANGES)
 _rollups = Table(settings.TRIP_ROLLUPS_TABLE)
 _published = Table(settings.FLEET_TOTALS_TABLE)
@@ -88,7 +89,9 @@ async def is_summed(month: str, name: str) -> bool:
 
 async def add_sum(month: str, name: str, cells: Iterable[tuple[VehicleClass, Cell]]) -> None:
     """Notes the sum of a shard, unless that was noted before."""
-    await _insert_once(Row(_sums(month), _SHARD + name, {"cells": msgspec.msgpack.encode(list(cells))}))
+    encoded = msgspec.msgpack.encode(list(cells))
+    slices = [encoded[start : start + MAX_PROPERTY_BYTES] for start in range(0, len(encoded), MAX_PROPERTY_BYTES)]
+    await _insert_once(Row(_sums(month), _SHARD + name, {f"{number:02d}": each for number, each in enumerate(slices)}))
 
 
 async def is_complete(month: str, digits: Iterable[str]) -> bool:
@@ -112,9 +115,9 @@ async def sums(month: str) -> _Sums:
         if row.key.startswith(_PART):
             planned |= _planned(row)
         else:
-            cells = row.values["cells"]
-            assert isinstance(cells, bytes)
-            found[row.key.removeprefix(_SHARD)] = msgspec.msgpack.decode(cells, type=_Sums)
+            slices = [row.values[name] for name in sorted(row.values)]
+            encoded = b"".join(each for each in slices if isinstance(each, bytes))
+            found[row.key.removeprefix(_SHARD)] = msgspec.msgpack.decode(encoded, type=_Sums)
     return [cell for name in planned for cell in found[name]]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from functions.trips import fleet_store, rollup_service, rollup_store
-from functions.trips.fleet_totals import FleetTotal
+from functions.trips.fleet_totals import FleetTotal, Sum
 from localcloud.services import LocalCloud
 from shared.identity.vehicle import ShardRange, shard
 from shared.settings import FLEET_TOTALS_TABLE, TRIP_ROLLUPS_TABLE
@@ -109,6 +109,17 @@ async def test_vehicles_parts_and_shards_sums_are_removed_when_the_next_month_is
     await roll_ups.run("2024-04-06T03:30:00")
     assert await kept("2024-02") == []
     assert [total.vehicles for total in (await totals("2024-02", brand)).values()] == [10]
+
+
+async def test_a_shard_of_many_models_is_summed(roll_ups: RollUps) -> None:
+    """More than one property of a row holds."""
+    cell = {"trips": Sum(10, 300, 40), "distance_m": Sum(10, 10_000_000, 2_000_000)}
+    cells = [(("Aurora", f"Model number {number}"), cell) for number in range(3000)]
+    await fleet_store.add_sum("2024-08", "000", cells)
+    await fleet_store.add_sum("2024-08", "000", [])
+    await fleet_store.close_part("2024-08", "0", ["000"])
+    assert await fleet_store.is_complete("2024-08", "0")
+    assert await fleet_store.sums("2024-08") == cells
 
 
 EFFECTS = 4  # the plan of a part, the sum of a shard, and what is published in two; with one more nothing is killed
