@@ -1,7 +1,7 @@
 """What the fleet drove in a month, by brand and model, without any person in it: pure.
 
 Each vehicle is one person's, so what is protected is the vehicle. The rules are those of official statistics
-(Hundepool et al., Handbook on Statistical Disclosure Control, chapter 4: threshold, dominance and rounding):
+(Hundepool et al., Statistical Disclosure Control, 2012, chapter 4: threshold, dominance and rounding):
 
 1. *Threshold*: a figure is published of `MIN_VEHICLES` distinct vehicles or more. Vehicles are counted, not trips, and
    for each figure by itself: ten cars of a model of which one reports its fuel show no fuel.
