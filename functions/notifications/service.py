@@ -35,6 +35,7 @@ from shared.messaging.contracts import (
     TripRevised,
     UpdateAvailable,
     UpdateFinished,
+    WeeklyDigestReady,
     decode,
 )
 from shared.messaging.device_messages import DeviceMessage
@@ -43,7 +44,15 @@ from shared.messaging.publisher import Outgoing
 
 log = logging.getLogger(__name__)
 
-EVENTS = (TripCompleted, TripRevised, UpdateAvailable, UpdateFinished, CampaignCompleted, CertificateRotated)
+EVENTS = (
+    TripCompleted,
+    TripRevised,
+    WeeklyDigestReady,
+    UpdateAvailable,
+    UpdateFinished,
+    CampaignCompleted,
+    CertificateRotated,
+)
 
 
 async def learn(envelope: Envelope, *, clock: Clock = utc_now) -> None:
@@ -86,7 +95,7 @@ async def _take_event(event: Message, now: datetime) -> None:
     match event:
         case TripRevised():  # is a TripCompleted too, but tells of a trip that was told
             return
-        case TripCompleted() | UpdateAvailable():
+        case TripCompleted() | WeeklyDigestReady() | UpdateAvailable():
             await _notify(event.vehicle_id, event, now, now)
 
 

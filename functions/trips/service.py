@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from functions.trips import compact, messages, progress
+from functions.trips import compact, messages, progress, rollup_service
 from functions.trips.agenda import Policy, next_step, set_alarm
 from functions.trips.messages import SweepPartition
 from functions.trips.profile_store import look_up, policy_of
@@ -180,6 +180,9 @@ async def _settle(store: Store, partition: str, vehicle_id: str, clock: Clock, *
 
 async def obey(envelope: Envelope, *, store: Store = _warm, clock: Clock = utc_now) -> None:
     """Handles a command of the job's queue. Raises `Rejected`, `Conflict`, `Unavailable`."""
+    if envelope.type in {command.__name__ for command in rollup_service.COMMANDS}:
+        await rollup_service.obey(envelope, clock=clock)
+        return
     command: Message = contracts.decode(envelope, CloseTrip, SetPrivacyMode, SweepPartition)
     match command:
         case CloseTrip():

@@ -1,4 +1,4 @@
-"""What wakes the trips job: telemetry, its command queue, and a timer."""
+"""What wakes the trips job: telemetry, its command queue, and timers."""
 
 from typing import List  # noqa: UP035 - the worker refuses the whole app for `list[...]` in a signature
 
@@ -44,3 +44,11 @@ async def trips_sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the b
     from functions.trips import service
 
     await service.start_sweep()
+
+
+@trips.timer_trigger(arg_name="timer", schedule=f"%{settings.TRIP_ROLLUP_SCHEDULE}%", use_monitor=True)
+@trips.retry(**settings.RETRY_FOR_EVER)
+async def trips_rollup(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding asks for it
+    from functions.trips import rollup_service
+
+    await rollup_service.start()

@@ -42,6 +42,7 @@ def inputs() -> list[tuple[str, TriggerInput]]:
         ("trips_commands", _command(CloseTrip(vehicle_id=CAR))),
         ("trips_commands", _unknown()),
         ("trips_sweep", _timer()),
+        ("trips_rollup", _timer()),
         ("ota_commands", _command(_campaign("spring", ARTIFACT))),
         ("ota_commands", _command(_campaign("winter", "none.bin"))),
         ("ota_commands", _unknown()),
