@@ -127,15 +127,16 @@ def _announce(state: VehicleTrips, vehicle_id: str, trip: Trip, now_ms: int, pol
             return None
         known = Known(trip.kind, trip.start_ms, trip.end_ms, now_ms)
         state.remember(known)
-    known.end_ms, known.settled_ms, known.is_stale = trip.end_ms, now_ms, False
-    return _told(known, record)
+    known.end_ms, known.is_stale = trip.end_ms, False
+    return _told(known, record, now_ms)
 
 
-def _told(known: Known, record: Record | None) -> Announcement | None:
+def _told(known: Known, record: Record | None, now_ms: int) -> Announcement | None:
+    """Nothing if it is known as it is."""
     digest = b"" if record is None else blake2b(msgspec.msgpack.encode(record), digest_size=8).digest()
     if digest == known.digest:
         return None
-    known.digest, known.revision = digest, known.revision + 1
+    known.digest, known.revision, known.settled_ms = digest, known.revision + 1, now_ms
     return Announcement(known.kind, known.start_ms, known.revision, record)
 
 
@@ -206,8 +207,8 @@ def _withdraw(state: VehicleTrips, now_ms: int) -> list[Announcement]:
         frontier_ms = last.t if last is not None else 0
     gone = [one for one in state.known if one.is_stale and (not state.behind or one.start_ms < frontier_ms)]
     for known in gone:
-        known.is_stale, known.settled_ms = False, now_ms
-    return [told for known in gone if (told := _told(known, None))]
+        known.is_stale = False
+    return [told for known in gone if (told := _told(known, None, now_ms))]
 
 
 def tidy(state: VehicleTrips, now_ms: int, policy: Policy) -> None:

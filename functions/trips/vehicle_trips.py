@@ -23,7 +23,7 @@ class Known(msgspec.Struct, array_like=True):
     kind: Kind
     start_ms: int
     end_ms: int
-    settled_ms: int  # when it was found last
+    settled_ms: int  # when it was announced last
     revision: int = 0  # of the last announcement
     digest: bytes = b""  # of the summary that was announced last; empty if it was withdrawn
     is_stale: bool = False  # the fold is being repeated and has not found it again yet
@@ -117,7 +117,7 @@ _decoder = msgspec.msgpack.Decoder(VehicleTrips)
 
 
 def encode(state: VehicleTrips) -> bytes:
-    """The state as it is stored: about 1 kB for a usual car, under 64 KiB for any."""
+    """The state as it is stored: 1 to 2 kB for a usual car, under 64 KiB for any."""
     return msgspec.msgpack.encode(state)
 
 
