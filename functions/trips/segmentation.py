@@ -145,7 +145,7 @@ def _missing(last: Place | None, chapter: Chapter) -> int:
     if last is None or len(chapter.senders) > 1:
         return 0
     ((boot, seq),) = chapter.senders
-    return max(0, seq - last.seq - 1) if boot == last.boot else 0
+    return max(0, seq - last[2] - 1) if boot == last[1] else 0
 
 
 def _pieces(run: Run, silence_ms: int) -> Iterator[tuple[_Mode, int, int]]:
