@@ -250,6 +250,12 @@ class Measures(msgspec.Struct, array_like=True):
             if getattr(later, last) is not None:
                 setattr(self, last, getattr(later, last))
 
+    def bridge(self, silence_ms: int, way_m: float) -> None:
+        """Goes on behind a silence in which the vehicle was on its way."""
+        self.silent_ms += silence_ms
+        self.longest_silence_ms = max(self.longest_silence_ms, silence_ms)
+        self.across_m += way_m
+
     def drop(self, counts: dict[str, int]) -> None:
         """Counts samples that could not be used."""
         if counts:

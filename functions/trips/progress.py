@@ -15,8 +15,9 @@ import msgspec
 
 from functions.trips.agenda import Policy
 from functions.trips.reception import Reception
+from functions.trips.records import Fold, Kind, Trip
 from functions.trips.samples import Chapter, Message, Place, in_order
-from functions.trips.segmentation import Fold, Kind, Trip, advance, as_ended
+from functions.trips.segmentation import advance, as_ended
 from functions.trips.summary import ChargingSession, Summary, summarise
 from functions.trips.vehicle_trips import RETENTION_MS, Known, VehicleTrips
 

@@ -39,7 +39,12 @@ class TripCompleted(Message, frozen=True, kw_only=True):
     max_speed_kmh: float | None = None
     soc_start_pct: float | None = None
     soc_end_pct: float | None = None
+    energy_kwh: float | None = None
+    kwh_100km: float | None = None
     fuel_l: float | None = None
+    l_100km: float | None = None
+    co2_kg: float | None = None
+    eco_score: int | None = None
 
 
 class TripRevised(TripCompleted, frozen=True, kw_only=True):

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from functions.trips.segmentation import Fold, Span, advance, in_order
+from functions.trips.records import Fold
+from functions.trips.segmentation import Span, advance, in_order
 from functions.trips.telemetry import Telemetry
 from tests.trips.drives import LIMITS, MORNING_MS, drive, samples
 
