@@ -249,6 +249,8 @@ class _Folding:
         elif trip is not None and trip.kind == "driven":
             if trip.off_ms is None:
                 trip.off_ms = trip.end_ms = run.t[first]
+                measures = trip.pending or trip.measures
+                measures.extend(run, first, first + 1, self.rules.silence_ms, self.rules.harshness)
             if run.t[beyond - 1] - trip.off_ms >= self.rules.flicker_ms:
                 self.end(trip.off_ms)
         fold.waits = False
