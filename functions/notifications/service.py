@@ -35,6 +35,7 @@ from shared.messaging.contracts import (
     TripRevised,
     UpdateAvailable,
     UpdateFinished,
+    VehicleErased,
     decode,
 )
 from shared.messaging.device_messages import DeviceMessage
@@ -43,7 +44,15 @@ from shared.messaging.publisher import Outgoing
 
 log = logging.getLogger(__name__)
 
-EVENTS = (TripCompleted, TripRevised, UpdateAvailable, UpdateFinished, CampaignCompleted, CertificateRotated)
+EVENTS = (
+    TripCompleted,
+    TripRevised,
+    UpdateAvailable,
+    UpdateFinished,
+    CampaignCompleted,
+    CertificateRotated,
+    VehicleErased,  # of no interest here, but what is not understood would be parked, with the vehicle's id
+)
 
 
 async def learn(envelope: Envelope, *, clock: Clock = utc_now) -> None:

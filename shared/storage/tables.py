@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
 
 MAX_TRANSACTION_ENTITIES = 100
+MAX_PAGE_ENTITIES = 1000
 
 Value = str | int | float | bool | bytes
 
@@ -89,13 +90,14 @@ class Table:
         key_before: str | None = None,
         where: Mapping[str, Value] | None = None,
         at_most: Mapping[str, int] | None = None,
-        at_least: Mapping[str, int] | None = None,
+        at_least: Mapping[str, float] | None = None,
+        select: Sequence[str] | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[Row]:
         """Rows in key order, of one partition or of a range of partitions. Raises `Unavailable`.
 
         Bounds are inclusive below and exclusive above; `where` compares properties for equality, `at_most` for ≤
-        and `at_least` for ≥ (rows without the property do not match).
+        and `at_least` for ≥ (rows without the property do not match). `select` names the properties that are wanted.
         """
         conditions, parameters = [], dict[str, Any]()
         for column, operator, bound in (
@@ -116,11 +118,15 @@ class Table:
             else:
                 parameters[f"p{len(parameters)}"] = bound
                 conditions.append(f"{column} {operator} @p{len(parameters) - 1}")
+        # Without a size of its own a page holds what nobody may ask for.
+        wanted: dict[str, Any] = {"results_per_page": min(limit, MAX_PAGE_ENTITIES)} if limit else {}
+        if select is not None:
+            wanted["select"] = ["PartitionKey", "RowKey", *select]
         with _errors():
             if conditions:
-                pages = self._client.query_entities(" and ".join(conditions), parameters=parameters)
+                pages = self._client.query_entities(" and ".join(conditions), parameters=parameters, **wanted)
             else:
-                pages = self._client.list_entities()
+                pages = self._client.list_entities(**wanted)
             found = 0
             async for entity in pages:
                 yield _row(entity)
@@ -139,6 +145,23 @@ class Table:
         with _errors():
             answers = await self._client.submit_transaction([_operation(write) for write in writes])
         return [answer.get("etag") or "" for answer in answers]
+
+    async def remove(self, rows: Sequence[Row]) -> None:
+        """Removes the rows, of any partitions, as they are now; those that are gone already are no obstacle.
+
+        Not one transaction: what it leaves behind if it raises `Unavailable` is for a repetition to remove.
+        """
+        for partition in dict.fromkeys(row.partition for row in rows):
+            keys = [row.key for row in rows if row.partition == partition]
+            for start in range(0, len(keys), MAX_TRANSACTION_ENTITIES):
+                await self._remove(partition, keys[start : start + MAX_TRANSACTION_ENTITIES])
+
+    async def _remove(self, partition: str, keys: Sequence[str]) -> None:
+        try:
+            await self.commit([delete(Row(partition, key)) for key in keys])
+        except Conflict:  # one of them is gone
+            for key in keys if len(keys) > 1 else ():
+                await self._remove(partition, [key])
 
 
 def _operation(write: Write) -> tuple[Any, ...]:
