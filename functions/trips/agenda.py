@@ -7,9 +7,7 @@ have changed waits until the burst of late data is over, so that it makes one re
 from dataclasses import dataclass
 from typing import Literal
 
-from msgspec.structs import replace
-
-from functions.trips.segmentation import Limits
+from functions.trips.segmentation import Rules
 from functions.trips.vehicle_trips import VehicleTrips
 
 WATCHED_AT_MOST_MS = 5 * 60_000
@@ -19,9 +17,9 @@ Step = Literal["waive", "settle", "close", "tidy"]
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings that decide about trips, in milliseconds."""
+    """The settings that decide about a vehicle's trips, in milliseconds."""
 
-    limits: Limits
+    rules: Rules
     close_after_ms: int
     lateness_ms: int
 
@@ -30,25 +28,25 @@ def next_step(state: VehicleTrips, policy: Policy) -> tuple[Step, int] | None:
     """What has to be done next, and when it is due (epoch milliseconds)."""
     if state.waiting_since_ms is not None:
         return "waive", state.waiting_since_ms + policy.lateness_ms
-    if state.refold_from_ms is not None or state.unsettled():
+    if state.is_due:
         return "settle", state.heard_ms if state.late_ms is None else state.late_ms + policy.close_after_ms
     steps = list[tuple[Step, int]]()
     if state.is_open and state.fold.trip is not None:
         is_off = state.fold.trip.off_ms is not None
-        steps.append(("close", state.heard_ms + (policy.limits.flicker_ms if is_off else policy.close_after_ms)))
+        quiet_ms = policy.rules.limits.flicker_ms if is_off else policy.close_after_ms
+        steps.append(("close", state.heard_ms + quiet_ms))
     if state.tidy_ms is not None:
         steps.append(("tidy", state.tidy_ms))
     return min(steps, key=lambda step: step[1], default=None)
 
 
-def with_alarm(before: VehicleTrips, policy: Policy, rung_ms: int = 0) -> VehicleTrips:
+def set_alarm(state: VehicleTrips, policy: Policy, rung_ms: int = 0) -> None:
     """Sets the alarm to what is due next. An alarm that is too early stays until it has rung: it costs less so."""
-    alarm_ms, step = before.alarm_ms, next_step(before, policy)
-    if alarm_ms is not None and alarm_ms <= rung_ms:
-        alarm_ms = None
-    if step is not None and (alarm_ms is None or step[1] < alarm_ms):
-        alarm_ms = step[1]
-    return replace(before, alarm_ms=alarm_ms)
+    step = next_step(state, policy)
+    if state.alarm_ms is not None and state.alarm_ms <= rung_ms:
+        state.alarm_ms = None
+    if step is not None and (state.alarm_ms is None or step[1] < state.alarm_ms):
+        state.alarm_ms = step[1]
 
 
 @dataclass(frozen=True, slots=True)

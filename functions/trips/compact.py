@@ -1,43 +1,38 @@
-"""How messages are kept as table rows: samples by column, times as steps, packed and deflated.
-
-Only what trips are made of is kept. A message of 30 samples takes a few hundred bytes; the largest, 600 samples of
-noise, stays below the 64 KiB of a table property.
-"""
+"""How messages are kept as table rows: as they were sent, deflated. A message of 30 samples takes 1 kB or less."""
 
 import zlib
-from collections.abc import Mapping, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Mapping
 from typing import Any
 
-import msgspec
+from functions.trips.samples import Message
+from functions.trips.telemetry import decode
+from shared.errors import Rejected
+from shared.identity.caller import Caller
 
-from functions.trips.telemetry import Sample, Telemetry
-
-_COLUMNS = ("lat", "lon", "speed_kmh", "odo_km", "soc_pct", "fuel_l_h", "ignition")
+MAX_BYTES = 60_000  # a table property takes 64 KiB
 
 
-def row_key(vehicle_id: str, message: Telemetry) -> str:
+def check_size(body: bytes) -> None:
+    """Raises `Rejected` for a message that cannot be kept. Cars send a few kilobytes."""
+    if len(body) > MAX_BYTES and len(_deflated(body)) > MAX_BYTES:
+        raise Rejected("too-large", f"a message of {len(body)} bytes cannot be kept: deflated it exceeds {MAX_BYTES}")
+
+
+def _deflated(body: bytes) -> bytes:
+    return zlib.compress(body, 1)
+
+
+def row_key(vehicle_id: str, message: Message) -> str:
     """Vehicle ids and boots have no "|" in them."""
     return f"{vehicle_id}|{message.boot}|{message.seq:010d}"
 
 
-def row_values(message: Telemetry) -> dict[str, int | bytes]:
-    """The properties of the row of a message that has samples."""
-    times = [sample.t for sample in message.samples]
-    steps = [times[0], *(b - a for a, b in pairwise(times))]
-    columns = [_column([getattr(sample, name) for sample in message.samples]) for name in _COLUMNS]
-    packed = zlib.compress(msgspec.msgpack.encode((steps, columns, message.dropped)))
-    return {"last_ms": message.last_ms, "arrived_ms": message.arrived_ms, "samples": packed}
+def row_values(message: Message) -> dict[str, int | bytes]:
+    """The properties of a message's row."""
+    return {"last_ms": message.run.t[-1], "arrived_ms": message.arrived_ms, "body": _deflated(message.body)}
 
 
-def _column(values: Sequence[Any]) -> Sequence[Any] | None:
-    return None if all(value is None for value in values) else values
-
-
-def from_row(key: str, values: Mapping[str, Any]) -> Telemetry:
-    """The message of a row; the values are exactly those that were kept."""
-    _, boot, seq = key.split("|")
-    steps, columns, dropped = msgspec.msgpack.decode(zlib.decompress(values["samples"]))
-    absent = [None] * len(steps)
-    rows = zip(accumulate(steps), *(column or absent for column in columns), strict=True)
-    return Telemetry(boot, int(seq), values["arrived_ms"], tuple(Sample(*row) for row in rows), dropped)
+def from_row(key: str, values: Mapping[str, Any]) -> Message:
+    """The message of a row: what was understood of it when it arrived is understood again."""
+    vehicle_id = key.partition("|")[0]
+    return decode(zlib.decompress(values["body"]), Caller(vehicle_id, ""), values["arrived_ms"])

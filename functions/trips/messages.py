@@ -7,8 +7,15 @@ from typing import Annotated, Any
 import msgspec
 
 from functions.trips.progress import Announcement
-from functions.trips.summary import Summary
-from shared.messaging.contracts import Message, TripCompleted, TripRevised, to_envelope
+from functions.trips.summary import ChargingSession, Summary, record_id
+from shared.messaging.contracts import (
+    ChargingCompleted,
+    ChargingRevised,
+    Message,
+    TripCompleted,
+    TripRevised,
+    to_envelope,
+)
 from shared.messaging.envelope import Envelope
 
 SOURCE = "trips"
@@ -35,50 +42,72 @@ def sweep_partition(sweep_id: str, partition: str, now_ms: int, *, round_: int =
     )
 
 
-def trip_event(vehicle_id: str, announcement: Announcement, now_ms: int) -> Envelope:
-    """The first announcement of a trip is its completion, each further one a revision."""
+def event(vehicle_id: str, announcement: Announcement, now_ms: int) -> Envelope | None:
+    """The first announcement of a record is its completion, each further one a revision; of carriage none is told."""
+    told = _event(vehicle_id, announcement)
+    if told is None:
+        return None
     return to_envelope(
-        _event(vehicle_id, announcement),
-        message_id=f"{announcement.trip_id}-{announcement.revision}",
+        told,
+        message_id=f"{announcement.kind}-{record_id(vehicle_id, announcement.start_ms)}-{announcement.revision}",
         source=SOURCE,
         subject=vehicle_id,
         time_ms=now_ms,
     )
 
 
-def _event(vehicle_id: str, announcement: Announcement) -> Message:
-    summary = announcement.summary
-    if summary is None:
-        return TripRevised(
-            trip_id=announcement.trip_id,
-            vehicle_id=vehicle_id,
-            revision=announcement.revision,
-            started_at_ms=announcement.start_ms,
-            ended_at_ms=announcement.start_ms,
-            distance_km=0.0,
-            duration_s=0.0,
-            idle_s=0.0,
-            withdrawn=True,
-        )
-    kind = TripCompleted if announcement.revision == 1 else TripRevised
-    return kind(revision=announcement.revision, **_told(summary))
+def _event(vehicle_id: str, announcement: Announcement) -> Message | None:
+    is_first = announcement.revision == 1
+    name = record_id(vehicle_id, announcement.start_ms)
+    match announcement.record:
+        case Summary(kind="driven") as summary:
+            kind = TripCompleted if is_first else TripRevised
+            return kind(revision=announcement.revision, **_shared(summary, kind))
+        case ChargingSession() as session:
+            ended = ChargingCompleted if is_first else ChargingRevised
+            return ended(revision=announcement.revision, **_shared(session, ended))
+        case None if announcement.kind == "driven":
+            return TripRevised(
+                trip_id=name,
+                vehicle_id=vehicle_id,
+                revision=announcement.revision,
+                started_at_ms=announcement.start_ms,
+                ended_at_ms=announcement.start_ms,
+                distance_km=0.0,
+                duration_s=0.0,
+                idle_s=0.0,
+                withdrawn=True,
+            )
+        case None if announcement.kind == "charging":
+            return ChargingRevised(
+                session_id=name,
+                vehicle_id=vehicle_id,
+                revision=announcement.revision,
+                started_at_ms=announcement.start_ms,
+                ended_at_ms=announcement.start_ms,
+                withdrawn=True,
+            )
+        case _:
+            return None
 
 
-def _told(summary: Summary) -> dict[str, Any]:
-    """The part of the summary that events carry: no positions."""
-    fields = set(TripCompleted.__struct_fields__) - {"revision"}
-    return {name: getattr(summary, name) for name in fields}
+def _shared(record: Summary | ChargingSession, kind: type[Message]) -> dict[str, Any]:
+    """What event and record have in common: no positions."""
+    names = set(kind.__struct_fields__) & set(record.__struct_fields__)
+    return {name: getattr(record, name) for name in names}
 
 
-def trip_values(vehicle_id: str, announcement: Announcement) -> dict[str, str | int | float | None]:
-    """The trip as a row that readers rely on; one that is withdrawn has no distance."""
-    values: dict[str, str | int | float | None] = {
-        "trip_id": announcement.trip_id,
+def record_values(vehicle_id: str, announcement: Announcement) -> dict[str, str | int | float | None]:
+    """The record as a row that readers rely on; one that is withdrawn has no end."""
+    values: dict[str, Any] = {
         "vehicle_id": vehicle_id,
         "started_at_ms": announcement.start_ms,
         "revision": announcement.revision,
+        "kind": announcement.kind,
     }
-    if announcement.summary is not None:
-        values |= msgspec.structs.asdict(announcement.summary)
-        values["dropped"] = msgspec.json.encode(announcement.summary.dropped).decode()
-    return values
+    if announcement.record is not None:
+        values |= msgspec.structs.asdict(announcement.record)
+    return {
+        name: msgspec.json.encode(value).decode() if isinstance(value, dict | list | tuple) else value
+        for name, value in values.items()
+    }

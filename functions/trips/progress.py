@@ -1,13 +1,13 @@
-"""What each event does to a vehicle's trips. States go in and new ones come out; none is changed in place.
+"""What each event does to a vehicle's trips. The state is the caller's own copy, and goes on in place.
 
 The fold goes on only when no message is missing; what comes out of order makes it repeat over the rows, from the
-start of the trip before. So the trips depend on the set of samples and not on the order in which they came.
+start of the drive before. So the trips depend on the set of samples and not on the order in which they came.
 
-A trip is announced when its summary differs from the one that was announced last.
+A record is announced when it has ended, and again when its summary differs from the one that was announced last.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -15,171 +15,215 @@ import msgspec
 
 from functions.trips.agenda import Policy
 from functions.trips.reception import Reception
-from functions.trips.segmentation import TUNNEL_MS, Fold, Span, advance, in_order
-from functions.trips.summary import Summary, summarise, trip_id
-from functions.trips.telemetry import Telemetry
-from functions.trips.vehicle_trips import RETENTION_MS, VehicleTrips
+from functions.trips.samples import Chapter, Message, Place, in_order
+from functions.trips.segmentation import TUNNEL_MS, Fold, Kind, Trip, advance, as_ended
+from functions.trips.summary import ChargingSession, Summary, summarise
+from functions.trips.vehicle_trips import RETENTION_MS, Known, VehicleTrips
 
-PORTION = 30  # trips that are found or announced in one transaction
+PORTION = 20  # records that are announced in one transaction
 TIDY_AGAIN_MS = 12 * 3_600_000  # after which it is seen whether more rows can be removed
 
-
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """What taking in messages led to. `state` is None if all of them were known."""
-
-    state: VehicleTrips | None
-    new: list[Telemetry]
-    too_late: list[Telemetry]
-    too_many: list[Telemetry]
+Record = Summary | ChargingSession
 
 
 class Announcement(NamedTuple):
-    """What has to be told about a trip: its summary, or if there is none that it is withdrawn."""
+    """What has to be told about a record: its summary, or if there is none that it is withdrawn."""
 
-    trip_id: str
+    kind: Kind
     start_ms: int
     revision: int
-    summary: Summary | None
+    record: Record | None
 
 
-def take_in(before: VehicleTrips, messages: Iterable[Telemetry], policy: Policy) -> Intake:
+@dataclass(slots=True)
+class Intake:
+    """What taking in messages led to."""
+
+    is_changed: bool = False  # not if all of them were known
+    new: list[Message] = field(default_factory=list)
+    too_late: list[Message] = field(default_factory=list)
+    too_many: list[Message] = field(default_factory=list)
+    announcements: list[Announcement] = field(default_factory=list)
+
+
+class Arrival(NamedTuple):
+    """A message that arrived without a usable sample: nobody needs to wait for it."""
+
+    boot: str
+    seq: int
+    arrived_ms: int
+
+
+def take_in(state: VehicleTrips, vehicle_id: str, messages: Iterable[Message | Arrival], policy: Policy) -> Intake:
     """Messages that arrived, in any order and any number of times."""
-    state, new, too_late, too_many = before.copy(), list[Telemetry](), list[Telemetry](), list[Telemetry]()
+    intake = Intake()
     taken = set[tuple[str, int]]()  # a reception with many gaps forgets at once, and a row is written once
     for message in messages:
-        boot, number = state.boots.setdefault(message.boot, Reception()), (message.boot, message.seq)
-        if boot.has(message.seq) or number in taken:
+        number = (message.boot, message.seq)
+        boot = state.boots.get(message.boot)
+        if boot is None:
+            boot = state.boots[message.boot] = Reception()
+        if number in taken or boot.has(message.seq):
             continue
         taken.add(number)
         boot.add(message.seq)
         boot.heard_ms = max(boot.heard_ms, message.arrived_ms)
         state.heard_ms = max(state.heard_ms, message.arrived_ms)
-        if not message.samples:
+        if isinstance(message, Arrival):
             continue
-        if message.last_ms <= state.horizon_ms:
-            too_late.append(message)
+        if message.run.t[-1] <= state.horizon_ms:
+            intake.too_late.append(message)
+        elif state.spend(len(message.run.t)):
+            intake.new.append(message)
         else:
-            (new if state.spend(len(message.samples)) else too_many).append(message)
+            intake.too_many.append(message)
     if not taken:
-        return Intake(None, [], [], [])
+        return intake
+    intake.is_changed = True
     state.forget_boots()
     state.note_missing()
-    if new:
-        _fold_in(state, new, policy)
+    if intake.new:
+        intake.announcements = _fold_in(state, vehicle_id, intake.new, policy)
         state.tidy_ms = state.tidy_ms or state.heard_ms + RETENTION_MS
-    return Intake(state, new, too_late, too_many)
+    return intake
 
 
-def _fold_in(state: VehicleTrips, new: Sequence[Telemetry], policy: Policy) -> None:
-    samples = in_order(new, after_ms=state.horizon_ms)
-    follows = state.fold.last is None or samples[0][0] > state.fold.last
-    taken = 0
-    if follows and state.refold_from_ms is None and state.waiting_since_ms is None and len(state.unsettled()) < PORTION:
-        spans, taken = advance(state.fold, samples, policy.limits, PORTION)
-        for span in spans:
-            state.found(span)
-    if taken < len(samples):
-        first_ms = samples[taken][0].t
+def _fold_in(state: VehicleTrips, vehicle_id: str, new: Sequence[Message], policy: Policy) -> list[Announcement]:
+    chapters = in_order(new, _horizon(state))
+    last = state.fold.last
+    if last is not None and chapters[0].place(0) <= last:
+        first_ms = chapters[0].run.t[0]
         state.refold_from_ms = first_ms if state.refold_from_ms is None else min(state.refold_from_ms, first_ms)
         base_ms = state.start_before(state.refold_from_ms)
-        if any(known.revision and known.start_ms >= base_ms for known in state.known):
+        if any(known.digest and known.start_ms >= base_ms for known in state.known):
             state.late_ms = state.heard_ms
+        return []
+    if state.is_due or state.waiting_since_ms is not None:
+        state.behind = True
+        return []
+    return _advance(state, vehicle_id, chapters, state.heard_ms, policy)
 
 
-def waive(before: VehicleTrips) -> VehicleTrips:
+def _horizon(state: VehicleTrips) -> Place:
+    """Behind all samples that come too late: "~" follows whatever boots are called."""
+    return Place(state.horizon_ms, "~", 0)
+
+
+def _advance(
+    state: VehicleTrips, vehicle_id: str, chapters: Sequence[Chapter], now_ms: int, policy: Policy
+) -> list[Announcement]:
+    ended, is_complete = advance(state.fold, chapters, policy.rules, PORTION)
+    state.behind = not is_complete
+    announcements = [one for trip in ended if (one := _announce(state, vehicle_id, trip, now_ms))]
+    state.forget_oldest()
+    return announcements
+
+
+def _announce(state: VehicleTrips, vehicle_id: str, trip: Trip, now_ms: int) -> Announcement | None:
+    record = summarise(vehicle_id, trip)
+    known = state.find(trip.kind, trip.start_ms)
+    if known is None:
+        if record is None:
+            return None
+        known = Known(trip.kind, trip.start_ms, trip.end_ms, now_ms)
+        state.remember(known)
+    known.end_ms, known.settled_ms, known.is_stale = trip.end_ms, now_ms, False
+    return _told(known, record)
+
+
+def _told(known: Known, record: Record | None) -> Announcement | None:
+    digest = b"" if record is None else blake2b(msgspec.msgpack.encode(record), digest_size=8).digest()
+    if digest == known.digest:
+        return None
+    known.digest, known.revision = digest, known.revision + 1
+    return Announcement(known.kind, known.start_ms, known.revision, record)
+
+
+def waive(state: VehicleTrips) -> None:
     """No longer waits for messages that are missing."""
-    state = before.copy()
     for boot in state.boots.values():
         boot.waive()
     state.note_missing()
-    return state
 
 
-def needed_from_ms(state: VehicleTrips, *, close: bool = False) -> int | None:
-    """The earliest sample that `settle` needs to see; None if it has nothing to do."""
-    starts = [known.start_ms for known in state.unsettled()]
+def needed_from_ms(state: VehicleTrips) -> int | None:
+    """The earliest sample that `settle` needs to see; None if it needs none."""
     if state.refold_from_ms is not None:
-        starts.append(state.start_before(state.refold_from_ms))
-    if close and state.is_open and state.under_way_ms is not None:
-        starts.append(state.under_way_ms)
-    return min(starts, default=None)
+        return state.start_before(state.refold_from_ms)
+    if not state.behind:
+        return None
+    return state.horizon_ms + 1 if state.fold.last is None else state.fold.last.t
 
 
 def settle(
-    before: VehicleTrips,
+    state: VehicleTrips,
     vehicle_id: str,
-    rows: Sequence[Telemetry],
+    rows: Sequence[Message],
     now_ms: int,
     policy: Policy,
     *,
     close: bool = False,
-) -> tuple[VehicleTrips, list[Announcement]]:
+) -> list[Announcement]:
     """Brings the announcements up to the samples, a portion at a time; with `close` also for the trip under way.
 
     `rows` are all messages with a sample at or after `needed_from_ms`. Closing leaves the fold as it is: telemetry
     that follows after all goes on with the trip and makes a revision.
     """
-    state = before.copy()
-    if state.refold_from_ms is not None:
-        _refold(state, rows, policy)
-    due = state.unsettled()[:PORTION]
-    if close and not due and state.refold_from_ms is None and state.fold.trip is not None:
-        state.found(Span(state.fold.trip.start_ms, state.fold.trip.end_ms))
-        due = [known for known in state.known if known.settled_ms is None]
     announcements = list[Announcement]()
-    for known in due:
-        span = None if known.end_ms is None else Span(known.start_ms, known.end_ms)
-        summary = None if span is None else summarise(vehicle_id, span, rows, policy.limits.silence_ms)
-        known.settled_ms = now_ms
-        if (digest := _digest(summary)) != known.digest:
-            known.digest, known.revision = digest, known.revision + 1
-            name = trip_id(vehicle_id, known.start_ms)
-            announcements.append(Announcement(name, known.start_ms, known.revision, summary))
-    state.forget_trips()
-    if state.refold_from_ms is None and not state.unsettled():
+    if state.refold_from_ms is not None:
+        _begin_anew(state)
+    if state.behind:
+        chapters = in_order(rows, max(state.fold.last or _horizon(state), _horizon(state)))
+        announcements += _advance(state, vehicle_id, chapters, now_ms, policy)
+        announcements += _withdraw(state, now_ms)
+    if close and not state.behind and (trip := as_ended(state.fold)):
+        assert state.fold.trip is not None
+        state.closed_ms = state.fold.trip.end_ms
+        if announcement := _announce(state, vehicle_id, trip, now_ms):
+            announcements.append(announcement)
+    if not state.is_due:
         state.late_ms = None
-    return state, announcements
+    return announcements
 
 
-def _refold(state: VehicleTrips, rows: Sequence[Telemetry], policy: Policy) -> None:
+def _begin_anew(state: VehicleTrips) -> None:
     assert state.refold_from_ms is not None
     base_ms = state.start_before(state.refold_from_ms)
-    samples = in_order(rows, after_ms=base_ms - 1)
-    state.fold = Fold()
-    spans, taken = advance(state.fold, samples, policy.limits, PORTION)
-    state.refold_from_ms = samples[taken][0].t if taken < len(samples) else None
-    starts = {span.start_ms for span in spans} | {state.under_way_ms}
     for known in state.known:
-        is_refolded = state.refold_from_ms is None or known.start_ms < state.refold_from_ms
-        if known.start_ms >= base_ms and is_refolded and known.end_ms is not None:
-            known.settled_ms = None
-            known.end_ms = known.end_ms if known.start_ms in starts else None
-    for span in spans:
-        state.found(span)
+        known.is_stale = known.is_stale or known.start_ms >= base_ms
+    state.fold = Fold(last=Place(base_ms, "", 0))
+    state.refold_from_ms, state.behind, state.closed_ms = None, True, None
 
 
-def _digest(summary: Summary | None) -> bytes:
-    return b"" if summary is None else blake2b(msgspec.json.encode(summary), digest_size=8).digest()
+def _withdraw(state: VehicleTrips, now_ms: int) -> list[Announcement]:
+    """Tells of what the repeated fold has passed by and not found again."""
+    under_way, last = state.fold.trip, state.fold.last
+    if under_way is not None:
+        if known := state.find(under_way.kind, under_way.start_ms):
+            known.is_stale = False
+        frontier_ms = under_way.start_ms
+    else:
+        frontier_ms = last.t if last is not None else 0
+    gone = [one for one in state.known if one.is_stale and (not state.behind or one.start_ms < frontier_ms)]
+    for known in gone:
+        known.is_stale, known.settled_ms = False, now_ms
+    return [told for known in gone if (told := _told(known, None))]
 
 
-def tidy(before: VehicleTrips, now_ms: int) -> VehicleTrips:
+def tidy(state: VehicleTrips, now_ms: int) -> None:
     """Moves the horizon to where no trip that may still change begins: rows before it can be removed."""
-    state, oldest_ms = before.copy(), now_ms - RETENTION_MS
+    oldest_ms = now_ms - RETENTION_MS
     under_way = state.fold.trip
     if under_way is not None and not state.is_open and under_way.end_ms + TUNNEL_MS <= oldest_ms:
-        state.fold.trip = None  # as any later sample would end it
-    horizon_ms = oldest_ms if state.under_way_ms is None else min(oldest_ms, state.under_way_ms - 1)
+        under_way = state.fold.trip = None  # as any later sample would end it
+    horizon_ms = oldest_ms if under_way is None else min(oldest_ms, under_way.start_ms - 1)
     for known in state.known:
-        if known.settled_ms is None or max(known.settled_ms, known.end_ms or 0) > oldest_ms:
+        if max(known.settled_ms, known.end_ms) > oldest_ms:
             horizon_ms = min(horizon_ms, known.start_ms - 1)
     state.horizon_ms = max(state.horizon_ms, horizon_ms)
     state.known = [known for known in state.known if known.start_ms > state.horizon_ms]
-    return state
 
 
-def tidied(before: VehicleTrips, now_ms: int, *, rows_left: bool) -> VehicleTrips:
+def tidied(state: VehicleTrips, now_ms: int, *, rows_left: bool) -> None:
     """Rows were removed; whether any are left."""
-    state = before.copy()
     state.tidy_ms = now_ms + TIDY_AGAIN_MS if rows_left else None
-    return state

@@ -2,66 +2,98 @@
 
 - A vehicle that reports is switched on, unless it says `ignition: false`. The first sample of a switched-on vehicle
   starts a trip.
-- `ignition: false` ends it, unless the ignition is back within `flicker_ms`.
+- `ignition: false` ends it, unless the ignition is back within the flicker limit; so does the gear P, unless it is
+  left within the parking limit. Charging ends it at once and is a session of its own.
 - Silence ends it, at the last sample before. Not if the vehicle was on its way meanwhile (a tunnel, a dead spot): its
   odometer tells, without one its position, without that its speed before and after; believed up to `TUNNEL_MS`.
-- Standing still does not end it, as traffic jams and ferries last, until `STANDSTILL_MS`: then it ended when the
-  vehicle came to a stand, and the next one starts when the vehicle moves.
+  A battery that is fuller after a silence was charged in it.
+- Standing still does not end it, as traffic jams last, until `STANDSTILL_MS`: then it ended when the vehicle came to
+  a stand, and the next one starts when the vehicle moves.
+- A vehicle whose place changes while its wheels stand still is carried: by a ferry, a train or a tow truck. Its trip
+  ended when it came to a stand, and the way is a record of its own kind.
 
 What happens at a sample depends on earlier samples only, and nothing from before a trip's first sample matters after
-it. So trips can be folded anew from the start of any trip, with the same result as from the beginning.
+it. So trips can be folded anew from the start of any driven trip, with the same result as from the beginning.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from functions.trips.geodesy import MAX_SPEED_M_S, distance_m
-from functions.trips.telemetry import Sample, Telemetry
+from functions.trips.geodesy import distance_m
+from functions.trips.measures import IDLE_BELOW_KMH, Harshness, Measures
+from functions.trips.route import MAX_SPEED_M_S
+from functions.trips.samples import Chapter, Place, Run
 
 TUNNEL_MS = 30 * 60_000
 STANDSTILL_MS = 4 * 3_600_000
 DISPLACEMENT_M = 200.0
 DRIVING_KMH = 10.0
-IDLE_BELOW_KMH = 1.0
+CHARGED_PCT = 2.0  # more than a battery that warms up seems to win
+CHARGED_ON_THE_WAY_PCT = 5.0  # more than a long way downhill wins
+CARRIED_STEP_M = 100.0  # a receiver at rest wanders less
+CARRIED_M = 300.0
+CARRIED_STEPS = 3
+CARRIED_IN_SILENCE_M = 1000.0
+
+Kind = Literal["driven", "carried", "charging"]
+_Mode = Literal["on", "parked", "off", "charging"]
 
 
 class Limits(NamedTuple):
-    """What ends a trip, in milliseconds: silence at one place, and an ignition that stays off."""
+    """What ends a trip, in milliseconds: silence at one place, an ignition that stays off, a gear that stays in P."""
 
     silence_ms: int
     flicker_ms: int
+    park_ms: int = 300_000
 
 
-class Span(NamedTuple):
-    """From the first to the last moment of a trip, in epoch milliseconds, both inclusive."""
+class Seen(msgspec.Struct, array_like=True):
+    """The latest known values, since the trip began."""
 
-    start_ms: int
-    end_ms: int
+    t: int | None = None
+    lat: float | None = None
+    lon: float | None = None
+    odo_km: float | None = None
+    soc_pct: float | None = None
+    speed_kmh: float | None = None
 
 
-class Place(NamedTuple):
-    """The order of samples: by time, then as they were sent. Greater than that of every sample folded before."""
+class Rest(msgspec.Struct, array_like=True):
+    """Where the wheels stand still, and how far the vehicle was carried since."""
 
-    t: int
-    boot: str
-    seq: int
+    lat: float
+    lon: float
+    start_lat: float
+    start_lon: float
+    since_ms: int  # until when it was seen where it came to rest
+    moved_ms: int
+    steps: int = 0
+    moved_m: float = 0.0
 
 
 class Trip(msgspec.Struct, array_like=True):
-    """The trip under way: what its continuation depends on."""
+    """One record: a drive, being carried, or a charging session. Times are epoch milliseconds, both inclusive."""
 
+    kind: Kind
     start_ms: int
-    end_ms: int  # its last sample so far
+    end_ms: int  # the last sample so far
     still_since_ms: int
     off_ms: int | None = None
-    speed_kmh: float | None = None  # the last known values
-    odo_km: float | None = None
-    lat: float | None = None
-    lon: float | None = None
-    still_lat: float | None = None  # where it came to a stand
-    still_lon: float | None = None
+    parked_ms: int | None = None
+    measures: Measures = msgspec.field(default_factory=Measures)
+    pending: Measures | None = None  # since it came to a stand: part of the trip if it goes on
+    inferred: bool = False  # from what was seen before and after a silence
+    moved_m: float = 0.0  # how far it was carried
+
+    @property
+    def whole(self) -> Measures:
+        """With what is pending; only for a record that has ended."""
+        if self.pending is not None:
+            self.measures.join(self.pending)
+            self.pending = None
+        return self.measures
 
 
 class Fold(msgspec.Struct, array_like=True):
@@ -69,114 +101,410 @@ class Fold(msgspec.Struct, array_like=True):
 
     last: Place | None = None
     trip: Trip | None = None
-    parked: Trip | None = None  # one that ended by standing still: the next one needs movement
+    waits: bool = False  # a trip ended by standing still: the next one needs movement
+    seen: Seen = msgspec.field(default_factory=Seen)
+    rest: Rest | None = None
 
 
-def in_order(messages: Iterable[Telemetry], after_ms: int | None = None) -> list[tuple[Place, Sample]]:
-    """The messages' samples in the order in which they are folded; those up to `after_ms` are left out."""
-    earliest = -1 if after_ms is None else after_ms
-    placed = [
-        (Place(sample.t, message.boot, message.seq), sample)
-        for message in messages
-        for sample in message.samples
-        if sample.t > earliest
-    ]
-    placed.sort(key=lambda pair: pair[0])  # stable: what one message says of one moment stays in its order
-    return placed
+class Rules(NamedTuple):
+    """What the fold goes by."""
+
+    limits: Limits
+    harshness: Harshness = Harshness(3.5, 3.0, 4.0)
 
 
-def advance(
-    fold: Fold, samples: Sequence[tuple[Place, Sample]], limits: Limits, limit: int | None = None
-) -> tuple[list[Span], int]:
+def advance(fold: Fold, chapters: Sequence[Chapter], rules: Rules, limit: int | None = None) -> tuple[list[Trip], bool]:
     """Takes the samples, in order, into the fold.
 
-    Returns the trips that they ended and how many samples were taken: all of them unless `limit` trips ended before.
+    Returns the records that they ended, and whether all samples were taken: not if `limit` records ended before.
     """
-    spans = list[Span]()
-    for index, (place, sample) in enumerate(samples):
-        if fold.trip is not None and (end_ms := _end(fold.trip, sample, limits)) is not None:
-            if len(spans) == limit:
-                return spans, index
-            spans.append(Span(fold.trip.start_ms, end_ms))
-            stood_too_long = end_ms == fold.trip.still_since_ms < fold.trip.end_ms
-            fold.parked = fold.trip if stood_too_long else None
-            fold.trip = None
+    folding = _Folding(fold, rules)
+    for chapter in chapters:
+        for mode, first, beyond in _pieces(chapter.run, rules.limits.silence_ms):
+            if limit is not None and len(folding.ended) >= limit and fold.last != chapter.place(first):
+                return folding.ended, False
+            folding.take(chapter, mode, first, beyond)
+            fold.last = chapter.place(beyond - 1)
+    return folding.ended, True
+
+
+def _pieces(run: Run, silence_ms: int) -> Iterator[tuple[_Mode, int, int]]:
+    """The longest parts without a silence and of one mode."""
+    is_uniform = not (
+        (run.steps and max(run.steps) >= silence_ms) or False in run.ignition or "P" in run.gear or True in run.charging
+    )
+    if is_uniform:
+        yield "on", 0, len(run.t)
+        return
+    first, before = 0, _mode(run, 0)
+    for index in range(1, len(run.t)):
+        mode = _mode(run, index)
+        if mode != before or run.steps[index - 1] >= silence_ms:
+            yield before, first, index
+            first, before = index, mode
+    yield before, first, len(run.t)
+
+
+def _mode(run: Run, index: int) -> _Mode:
+    if run.charging and run.charging[index]:
+        return "charging"
+    if run.ignition and run.ignition[index] is False:
+        return "off"
+    return "parked" if run.gear and run.gear[index] == "P" else "on"
+
+
+class _Folding:
+    """One pass over samples: the fold that goes on, and what ended."""
+
+    def __init__(self, fold: Fold, rules: Rules) -> None:
+        self.fold = fold
+        self.limits, self.harshness = rules.limits, rules.harshness
+        self.ended = list[Trip]()
+
+    def take(self, chapter: Chapter, mode: _Mode, first: int, beyond: int) -> None:
+        """Goes on with samples of one mode and without a silence between them."""
+        fold, run, ended_before = self.fold, chapter.run, len(self.ended)
+        self._resume(run, mode, first)
+        if self._was_silent(run.t[first]):
+            self._over_silence(run, mode, first, beyond)
+        match mode:
+            case "on":
+                self._on(run, first, beyond)
+            case "parked":
+                self._parked(run, first, beyond)
+            case "off":
+                self._off(run, first, beyond)
+            case "charging":
+                self._charging(run, first, beyond)
+        if first == 0 and chapter.dropped:
+            trip = fold.trip or next(iter(self.ended[: ended_before - len(self.ended) - 1 : -1]), None)
+            if trip is not None:
+                trip.measures.drop(chapter.dropped)
+        _see(fold.seen, run, first, beyond)
+
+    # --- pauses and silences
+
+    def _resume(self, run: Run, mode: _Mode, first: int) -> None:
+        """Whether a pause ended the trip before this moment."""
+        trip, t = self.fold.trip, run.t[first]
+        if trip is None:
+            return
+        if trip.off_ms is not None:
+            if t - trip.off_ms >= self.limits.flicker_ms:
+                self.end(trip.off_ms)
+            elif mode != "off":
+                trip.off_ms = None
+        elif trip.parked_ms is not None and not self._was_silent(t):
+            if t - trip.parked_ms >= self.limits.park_ms:
+                self._end_standing(trip.parked_ms)
+                self.fold.waits = mode == "parked"
+            elif mode == "on":
+                trip.parked_ms = None
+
+    def _was_silent(self, t: int) -> bool:
+        seen_ms = self.fold.seen.t
+        return seen_ms is not None and t - seen_ms >= self.limits.silence_ms
+
+    def _over_silence(self, run: Run, mode: _Mode, first: int, beyond: int) -> None:
+        fold, trip = self.fold, self.fold.trip
+        before, after, t = fold.seen, Seen(), run.t[first]
+        assert before.t is not None
+        _see_first(after, run, first, beyond)
+        silent_ms, away_m = t - before.t, _away_m(before, after)
+        driven_m = None
+        if before.odo_km is not None and after.odo_km is not None:
+            driven_m = (after.odo_km - before.odo_km) * 1000
+        gain_pct = 0.0
+        if before.soc_pct is not None and after.soc_pct is not None:
+            gain_pct = after.soc_pct - before.soc_pct
+        if trip is not None and trip.kind == "charging":
+            if mode == "charging" and gain_pct >= 0.0:
+                trip.measures.silent_ms += silent_ms
+                return
+            self.end(t if gain_pct > 0.0 else trip.end_ms)
+            return
+        went_m = driven_m if driven_m is not None else away_m
+        is_away = went_m is not None and went_m >= DISPLACEMENT_M
+        was_charged = gain_pct >= (CHARGED_ON_THE_WAY_PCT if is_away else CHARGED_PCT)
+        if trip is not None:
+            if (
+                trip.kind == "driven"
+                and not was_charged
+                and _was_on_its_way(before, after, silent_ms, driven_m, away_m)
+            ):
+                self._bridge(trip, before, after, silent_ms, went_m)
+                return
+            self.end(trip.end_ms)
+        fold.waits = False
+        fold.rest = None
+        if was_charged:
+            self._infer("charging", before, after, t)
+        elif driven_m is not None and away_m is not None and away_m >= CARRIED_IN_SILENCE_M > 4 * abs(driven_m):
+            self._infer("carried", before, after, t, away_m)
+
+    def _bridge(self, trip: Trip, before: Seen, after: Seen, silent_ms: int, went_m: float | None) -> None:
+        measures = trip.pending or trip.measures
+        measures.silent_ms += silent_ms
+        measures.longest_silence_ms = max(measures.longest_silence_ms, silent_ms)
+        if went_m is None:
+            went_m = ((before.speed_kmh or 0.0) + (after.speed_kmh or 0.0)) / 7.2 * silent_ms / 1000
+        measures.across_m += went_m
+
+    def _infer(self, kind: Kind, before: Seen, after: Seen, t: int, moved_m: float = 0.0) -> None:
+        assert before.t is not None
+        trip = Trip(kind, before.t, t, t, inferred=True, moved_m=moved_m)
+        measures = trip.measures
+        measures.soc_first_pct, measures.soc_last_pct = before.soc_pct, after.soc_pct
+        measures.odo_first_km, measures.odo_last_km = before.odo_km, after.odo_km
+        for seen, moment_ms in ((before, before.t), (after, t)):
+            if seen.lat is not None and seen.lon is not None:
+                measures.route.pass_by(moment_ms, seen.lat, seen.lon)
+        self.ended.append(trip)
+
+    # --- the modes
+
+    def _on(self, run: Run, first: int, beyond: int) -> None:
+        fold = self.fold
+        if fold.trip is not None and fold.trip.kind == "charging":
+            self.end(fold.trip.end_ms)
+        if fold.trip is None and not fold.waits:
+            self._begin(run, first)
+        moving = self._moving(run, first, beyond)
+        if moving is None:
+            self._stand(run, first, beyond)
+            return
+        start, last = moving
+        if start > first:
+            self._stand(run, first, start)
+        if fold.trip is not None and fold.trip.kind == "carried":
+            self.end(fold.trip.end_ms)
+        trip = fold.trip or self._begin(run, start, fold.rest)
+        if trip.pending is not None:
+            trip.measures.join(trip.pending)
+            trip.pending = None
+        trip.measures.extend(run, start, last + 1, self.limits.silence_ms, self.harshness)
+        trip.end_ms = trip.still_since_ms = run.t[last]
+        if run.speed_kmh:
+            fold.rest = None
+        if last + 1 < beyond:
+            self._stand(run, last + 1, beyond)
+
+    def _moving(self, run: Run, first: int, beyond: int) -> tuple[int, int] | None:
+        """The first and last of these samples at which the vehicle moves, if it does."""
+        if run.speed_kmh:
+            speeds = run.speed_kmh[first:beyond]
+            if run.whole and min(speeds) >= IDLE_BELOW_KMH:
+                return first, beyond - 1
+            indices = [index for index, kmh in enumerate(speeds, first) if kmh is not None and kmh >= IDLE_BELOW_KMH]
+            return (indices[0], indices[-1]) if indices else None
+        if run.lat:
+            return self._displaced(run, first, beyond)
+        if run.odo_km:
+            return _counting(run, self.fold.seen.odo_km, first, beyond)
+        return None
+
+    def _displaced(self, run: Run, first: int, beyond: int) -> tuple[int, int] | None:
+        """Where nobody measured speed, moving is to be far from where the vehicle came to rest."""
+        start, last, rest = None, first, self.fold.rest
+        for index in range(first, beyond):
+            lat: float | None = run.lat[index]
+            lon = run.lon[index]
+            if lat is None:
+                continue
+            if rest is None:
+                rest = Rest(lat, lon, lat, lon, run.t[index], run.t[index])
+            elif distance_m(rest.lat, rest.lon, lat, lon) >= DISPLACEMENT_M:
+                rest = Rest(lat, lon, lat, lon, run.t[index], run.t[index])
+                start, last = (index if start is None else start), index
+        self.fold.rest = rest
+        return None if start is None else (start, last)
+
+    def _stand(self, run: Run, first: int, beyond: int) -> None:
+        """Switched on, with wheels that stand still."""
+        fold = self.fold
+        if fold.trip is None and not fold.waits:
+            self._begin(run, first)
+        trip = fold.trip
+        if trip is not None and trip.kind == "driven":
+            if trip.pending is None:
+                trip.pending = trip.measures.fork()
+            trip.pending.extend(run, first, beyond, self.limits.silence_ms, self.harshness, follows=not run.speed_kmh)
+            if run.lat and not trip.measures.route.stretches:
+                trip.measures.route.follow(run, first, first + 1)
+            trip.end_ms = run.t[beyond - 1]
+            if trip.end_ms - trip.still_since_ms >= STANDSTILL_MS:
+                self._end_standing(trip.still_since_ms)
+                fold.waits = True
+        if run.speed_kmh:
+            self._carry(run, first, beyond)
+
+    def _parked(self, run: Run, first: int, beyond: int) -> None:
+        fold = self.fold
+        if fold.trip is not None and fold.trip.kind == "charging":
+            self.end(fold.trip.end_ms)
+        self._stand(run, first, beyond)
+        trip = fold.trip
+        if trip is not None and trip.kind == "driven":
+            trip.parked_ms = run.t[first] if trip.parked_ms is None else trip.parked_ms
+            if run.t[beyond - 1] - trip.parked_ms >= self.limits.park_ms:
+                self._end_standing(trip.parked_ms)
+                fold.waits = True
+
+    def _off(self, run: Run, first: int, beyond: int) -> None:
+        fold, trip = self.fold, self.fold.trip
+        if trip is not None and trip.kind == "charging":
+            self.end(trip.end_ms)
+        elif trip is not None and trip.kind == "driven":
+            if trip.off_ms is None:
+                trip.off_ms = trip.end_ms = run.t[first]
+            if run.t[beyond - 1] - trip.off_ms >= self.limits.flicker_ms:
+                self.end(trip.off_ms)
+        fold.waits = False
+        self._carry(run, first, beyond)
+
+    def _charging(self, run: Run, first: int, beyond: int) -> None:
+        fold = self.fold
+        if fold.trip is not None and fold.trip.kind != "charging":
+            self.end(fold.trip.end_ms)
+        if fold.trip is None:
+            fold.trip = Trip("charging", run.t[first], run.t[first], run.t[first])
+        fold.waits, fold.rest = False, None
+        trip = fold.trip
+        trip.measures.extend(run, first, beyond, self.limits.silence_ms, self.harshness)
+        trip.end_ms = run.t[beyond - 1]
+
+    def _carry(self, run: Run, first: int, beyond: int) -> None:
+        """Watches whether the place changes although the wheels stand still: one look at each piece."""
+        fold = self.fold
+        place = next(
+            ((run.lat[i], run.lon[i], run.t[i]) for i in range(beyond - 1, first - 1, -1) if run.lat[i] is not None)
+            if run.lat
+            else iter(()),
+            None,
+        )
+        if place is None:
+            return
+        lat, lon, t = place
+        rest = fold.rest
+        if rest is None:
+            fold.rest = Rest(lat, lon, lat, lon, t, t)
+            return
+        step_m = distance_m(rest.lat, rest.lon, lat, lon)
+        if step_m < CARRIED_STEP_M:
+            if rest.steps == 0:
+                rest.since_ms = t
+            return
+        if step_m > CARRIED_STEP_M + MAX_SPEED_M_S * (t - max(rest.since_ms, rest.moved_ms)) / 1000:
+            return
+        rest.lat, rest.lon, rest.moved_ms = lat, lon, t
+        rest.steps, rest.moved_m = rest.steps + 1, rest.moved_m + step_m
+        trip = fold.trip
+        if trip is not None and trip.kind == "carried":
+            trip.end_ms, trip.moved_m = t, rest.moved_m
+            trip.measures.route.pass_by(t, lat, lon)
+        elif rest.steps >= CARRIED_STEPS and distance_m(rest.start_lat, rest.start_lon, lat, lon) >= CARRIED_M:
+            self._be_carried(rest)
+
+    def _be_carried(self, rest: Rest) -> None:
+        fold = self.fold
         if fold.trip is not None:
-            _continue(fold.trip, sample)
-        elif sample.ignition is False:
-            fold.parked = None
-        elif _may_start(fold, sample, limits.silence_ms):
-            fold.trip, fold.parked = _start(sample), None
-        fold.last = place
-    return spans, len(samples)
+            self._end_standing(fold.trip.still_since_ms)
+        trip = Trip("carried", rest.since_ms, rest.moved_ms, rest.since_ms, moved_m=rest.moved_m)
+        trip.measures.route.pass_by(rest.since_ms, rest.start_lat, rest.start_lon)
+        trip.measures.route.pass_by(rest.moved_ms, rest.lat, rest.lon)
+        fold.trip, fold.rest = trip, rest
+
+    # --- beginnings and ends
+
+    def _begin(self, run: Run, index: int, rest: Rest | None = None) -> Trip:
+        """Forgets what was before, so that the trip is the same when it is folded anew from here."""
+        t = run.t[index]
+        self.fold.trip = trip = Trip("driven", t, t, t)
+        self.fold.waits, self.fold.seen, self.fold.rest = False, Seen(), rest
+        return trip
+
+    def end(self, end_ms: int) -> None:
+        trip = self.fold.trip
+        assert trip is not None
+        trip.end_ms = end_ms
+        if self.fold.seen.lat is not None and self.fold.seen.lon is not None and trip.kind == "driven":
+            trip.whole.route.arrive(self.fold.seen.lat, self.fold.seen.lon)
+        self.ended.append(trip)
+        self.fold.trip = None
+
+    def _end_standing(self, end_ms: int) -> None:
+        """The trip ended when the vehicle came to a stand."""
+        trip = self.fold.trip
+        assert trip is not None
+        trip.pending = None
+        trip.end_ms = end_ms
+        self.ended.append(trip)
+        self.fold.trip = None
 
 
-def _may_start(fold: Fold, sample: Sample, silence_ms: int) -> bool:
-    if fold.parked is None or fold.last is None:
-        return True
-    return _moves(fold.parked, sample) or sample.t - fold.last.t >= silence_ms
-
-
-def _start(sample: Sample) -> Trip:
-    trip = Trip(start_ms=sample.t, end_ms=sample.t, still_since_ms=sample.t)
-    _continue(trip, sample)
-    trip.still_lat, trip.still_lon = trip.lat, trip.lon
+def as_ended(fold: Fold) -> Trip | None:
+    """A copy of the record under way, as if it had ended with the latest sample."""
+    if fold.trip is None:
+        return None
+    folding = _Folding(_copier.decode(msgspec.msgpack.encode(fold)), Rules(Limits(1, 1)))
+    trip = folding.fold.trip
+    assert trip is not None
+    folding.end(trip.end_ms)
     return trip
 
 
-def _continue(trip: Trip, sample: Sample) -> None:
-    if sample.ignition is False:
-        if trip.off_ms is None:
-            trip.off_ms = trip.end_ms = sample.t
-        return
-    moves = _moves(trip, sample)
-    trip.off_ms = None
-    trip.end_ms = sample.t
-    if sample.speed_kmh is not None:
-        trip.speed_kmh = sample.speed_kmh
-    if sample.odo_km is not None:
-        trip.odo_km = sample.odo_km
-    if sample.lat is not None and sample.lon is not None:
-        trip.lat, trip.lon = sample.lat, sample.lon
-    if moves:
-        trip.still_since_ms, trip.still_lat, trip.still_lon = sample.t, trip.lat, trip.lon
+_copier = msgspec.msgpack.Decoder(Fold)
 
 
-def _moves(trip: Trip, sample: Sample) -> bool:
-    """By its speed, or where that was not measured by its distance from where it came to a stand."""
-    if sample.speed_kmh is not None:
-        return sample.speed_kmh >= IDLE_BELOW_KMH
-    away_m = _distance_m(trip.still_lat, trip.still_lon, sample)
-    return away_m is not None and away_m >= DISPLACEMENT_M
+def _counting(run: Run, before_km: float | None, first: int, beyond: int) -> tuple[int, int] | None:
+    indices = list[int]()
+    for index in range(first, beyond):
+        value = run.odo_km[index]
+        if value is not None:
+            if before_km is not None and value > before_km:
+                indices.append(index)
+            before_km = value
+    return (indices[0], indices[-1]) if indices else None
 
 
-def _end(trip: Trip, sample: Sample, limits: Limits) -> int | None:
-    """When the trip ended, if the sample shows that it did."""
-    if trip.off_ms is not None:
-        return trip.off_ms if sample.t - trip.off_ms >= limits.flicker_ms else None
-    silent_ms = sample.t - trip.end_ms
-    if silent_ms >= limits.silence_ms:
-        return None if _was_on_its_way(trip, sample, silent_ms) else trip.end_ms
-    if sample.t - trip.still_since_ms >= STANDSTILL_MS and not _moves(trip, sample):
-        return trip.still_since_ms
-    return None
+def _see(seen: Seen, run: Run, first: int, beyond: int) -> None:
+    """The latest values are known now."""
+    seen.t = run.t[beyond - 1]
+    for name, column in (("odo_km", run.odo_km), ("soc_pct", run.soc_pct), ("speed_kmh", run.speed_kmh)):
+        if column and (value := _last(run, column, first, beyond)) is not None:
+            setattr(seen, name, value)
+    if run.lat and (lat := _last(run, run.lat, first, beyond)) is not None:
+        seen.lat, seen.lon = lat, _last(run, run.lon, first, beyond)
 
 
-def _was_on_its_way(trip: Trip, sample: Sample, silent_ms: int) -> bool:
+def _see_first(seen: Seen, run: Run, first: int, beyond: int) -> None:
+    """The earliest values of a piece."""
+    for name in ("odo_km", "soc_pct", "speed_kmh", "lat", "lon"):
+        values = getattr(run, name)[first:beyond]
+        setattr(seen, name, next((value for value in values if value is not None), None))
+
+
+def _last(run: Run, column: list[Any], first: int, beyond: int) -> Any:
+    if run.whole or column[beyond - 1] is not None:
+        return column[beyond - 1]
+    return next((value for value in reversed(column[first:beyond]) if value is not None), None)
+
+
+def _away_m(before: Seen, after: Seen) -> float | None:
+    if before.lat is None or before.lon is None or after.lat is None or after.lon is None:
+        return None
+    return distance_m(before.lat, before.lon, after.lat, after.lon)
+
+
+def _was_on_its_way(before: Seen, after: Seen, silent_ms: int, driven_m: float | None, away_m: float | None) -> bool:
     if silent_ms > TUNNEL_MS:
         return False
-    if trip.odo_km is not None and sample.odo_km is not None:
-        return _is_plausible((sample.odo_km - trip.odo_km) * 1000, silent_ms)
-    if (away_m := _distance_m(trip.lat, trip.lon, sample)) is not None:
+    if driven_m is not None:
+        return _is_plausible(driven_m, silent_ms)
+    if away_m is not None:
         return _is_plausible(away_m, silent_ms)
-    return min(trip.speed_kmh or 0.0, sample.speed_kmh or 0.0) >= DRIVING_KMH
+    return min(before.speed_kmh or 0.0, after.speed_kmh or 0.0) >= DRIVING_KMH
 
 
 def _is_plausible(displacement_m: float, silent_ms: int) -> bool:
     return DISPLACEMENT_M <= displacement_m <= MAX_SPEED_M_S * silent_ms / 1000
-
-
-def _distance_m(lat: float | None, lon: float | None, sample: Sample) -> float | None:
-    if lat is None or lon is None or sample.lat is None or sample.lon is None:
-        return None
-    return distance_m(lat, lon, sample.lat, sample.lon)

@@ -9,12 +9,15 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from functions.trips import messages, progress
-from functions.trips.agenda import Policy, next_step, with_alarm
+from functions.trips import compact, messages, progress
+from functions.trips.agenda import Policy, next_step, set_alarm
+from functions.trips.measures import Harshness
 from functions.trips.messages import SweepPartition
-from functions.trips.segmentation import Limits
+from functions.trips.progress import Arrival
+from functions.trips.samples import Message as Telemetry
+from functions.trips.segmentation import Limits, Rules
 from functions.trips.store import Change, Store, Stored, partition_of
-from functions.trips.telemetry import NoUsableSample, Telemetry, decode
+from functions.trips.telemetry import NoUsableSample, decode
 from functions.trips.vehicle_trips import VehicleTrips
 from shared.clock import Clock, to_epoch_ms, utc_now
 from shared.errors import Conflict, Rejected
@@ -39,13 +42,14 @@ _TOO_MANY = Rejected("too-many", "the vehicle sends more than two samples a seco
 
 _warm = Store()
 
-_Batch = dict[str, dict[str, list[Telemetry]]]  # by partition and vehicle
+_Batch = dict[str, dict[str, list[Telemetry | Arrival]]]  # by partition and vehicle
 
 
 def _policy() -> Policy:
     configured = settings()
+    limits = Limits(configured.trip_silence_s * 1000, configured.trip_flicker_s * 1000)
     return Policy(
-        limits=Limits(configured.trip_silence_s * 1000, configured.trip_flicker_s * 1000),
+        rules=Rules(limits, Harshness(3.5, 3.0, 4.0)),
         close_after_ms=configured.trip_close_after_s * 1000,
         lateness_ms=configured.trip_lateness_s * 1000,
     )
@@ -60,28 +64,32 @@ async def hear(received: Sequence[DeviceMessage], *, store: Store = _warm, clock
     origins = dict[tuple[str, str, int], DeviceMessage]()
 
     async def read(message: DeviceMessage) -> None:
-        vehicle_id = message.caller.vehicle_id
-        partition = partition_of(message.partition, vehicle_id)
+        vehicle_id, arrived_ms = message.caller.vehicle_id, to_epoch_ms(message.arrived_at)
+        of_vehicle = batch[partition_of(message.partition, vehicle_id)][vehicle_id]
         try:
-            telemetry = decode(message.body, message.caller, to_epoch_ms(message.arrived_at))
+            telemetry = decode(message.body, message.caller, arrived_ms)
+            compact.check_size(message.body)
         except NoUsableSample as reason:
-            batch[partition][vehicle_id].append(reason.arrival)
+            of_vehicle.append(Arrival(reason.boot, reason.seq, arrived_ms))
             raise
-        batch[partition][vehicle_id].append(telemetry)
+        of_vehicle.append(telemetry)
         origins[vehicle_id, telemetry.boot, telemetry.seq] = message
 
     await device_messages.handle_each(received, read)
     for partition, vehicles in batch.items():
         await store.list_partition(partition)
+        due = set[str]()
         for portion in _portions(vehicles):
-            await _take_in(store, partition, portion, origins, clock)
-        for vehicle_id in vehicles:
+            due |= await _take_in(store, partition, portion, origins, clock)
+        for vehicle_id in sorted(due):
             await _settle(store, partition, vehicle_id, clock)
         if store.may_hold_outgoing(partition):
             await store.flush(partition)
 
 
-def _portions(vehicles: Mapping[str, Sequence[Telemetry]]) -> Iterator[dict[str, Sequence[Telemetry]]]:
+def _portions(
+    vehicles: Mapping[str, Sequence[Telemetry | Arrival]],
+) -> Iterator[dict[str, Sequence[Telemetry | Arrival]]]:
     """Portions that hold at most `MESSAGES_AT_ONCE` of a vehicle, in the order in which it sent them."""
     ordered = {
         vehicle_id: sorted(sent, key=lambda message: (message.boot, message.seq))
@@ -96,27 +104,38 @@ def _portions(vehicles: Mapping[str, Sequence[Telemetry]]) -> Iterator[dict[str,
 async def _take_in(
     store: Store,
     partition: str,
-    vehicles: Mapping[str, Sequence[Telemetry]],
+    vehicles: Mapping[str, Sequence[Telemetry | Arrival]],
     origins: Mapping[tuple[str, str, int], DeviceMessage],
     clock: Clock,
-) -> None:
+) -> set[str]:
+    """Returns the vehicles whose trips have to be settled now."""
     policy = _policy()
     arrived_ms = max(message.arrived_ms for sent in vehicles.values() for message in sent)
+    due = set[str]()
     for _ in range(DECISIONS):
         changes = list[Change]()
         for vehicle_id, stored in (await store.load(partition, vehicles)).items():
-            intake = progress.take_in(stored.state, vehicles[vehicle_id], policy)
+            state = stored.state()
+            old_alarm_ms = state.alarm_ms
+            intake = progress.take_in(state, vehicle_id, vehicles[vehicle_id], policy)
             for message in (*intake.too_late, *intake.too_many):
                 sent = origins[vehicle_id, message.boot, message.seq]
                 await parking.park(sent.origin, _TOO_LATE if message in intake.too_late else _TOO_MANY, sent.body)
-            if intake.state is not None:
-                state = with_alarm(intake.state, policy)
-                changes.append(Change(vehicle_id, stored, state, messages=intake.new))
+            if _is_due(state, policy, max(to_epoch_ms(clock()), state.heard_ms)):
+                due.add(vehicle_id)
+            if intake.is_changed:
+                set_alarm(state, policy)
+                changes.append(Change(vehicle_id, stored, old_alarm_ms, state, intake.new, intake.announcements))
         lost = await store.save(partition, changes, to_epoch_ms(clock()), arrived_ms)
         if not lost:
-            return
+            return due
         vehicles = {vehicle_id: vehicles[vehicle_id] for vehicle_id in lost}
     raise Conflict("trips: the state of a vehicle changes faster than its telemetry can be taken in")
+
+
+def _is_due(state: VehicleTrips, policy: Policy, now_ms: int) -> bool:
+    step = next_step(state, policy)
+    return step is not None and step[0] == "settle" and step[1] <= now_ms
 
 
 async def _settle(store: Store, partition: str, vehicle_id: str, clock: Clock, *, close: bool = False) -> None:
@@ -124,16 +143,15 @@ async def _settle(store: Store, partition: str, vehicle_id: str, clock: Clock, *
     policy, conflicts = _policy(), 0
     while conflicts < DECISIONS:
         stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
-        now_ms = max(to_epoch_ms(clock()), stored.state.heard_ms)
-        step = next_step(stored.state, policy)
-        if not close and (step is None or step[0] != "settle" or step[1] > now_ms):
+        state = stored.state()
+        now_ms, old_alarm_ms = max(to_epoch_ms(clock()), state.heard_ms), state.alarm_ms
+        if not ((close and (state.is_due or state.is_open)) or _is_due(state, policy, now_ms)):
             return
-        needed_from_ms = progress.needed_from_ms(stored.state, close=close)
-        if needed_from_ms is None:
-            return
-        rows = await store.messages(partition, vehicle_id, needed_from_ms)
-        state, announcements = progress.settle(stored.state, vehicle_id, rows, now_ms, policy, close=close)
-        change = Change(vehicle_id, stored, with_alarm(state, policy), announcements=announcements)
+        needed_from_ms = progress.needed_from_ms(state)
+        rows = [] if needed_from_ms is None else await store.messages(partition, vehicle_id, needed_from_ms)
+        announcements = progress.settle(state, vehicle_id, rows, now_ms, policy, close=close)
+        set_alarm(state, policy)
+        change = Change(vehicle_id, stored, old_alarm_ms, state, announcements=announcements)
         conflicts += len(await store.save(partition, [change], now_ms))
     raise Conflict("trips: the state of a vehicle changes faster than its trips can be announced")
 
@@ -165,9 +183,11 @@ async def _waive(store: Store, partition: str, vehicle_id: str, clock: Clock) ->
     for _ in range(DECISIONS):
         store.forget(partition, vehicle_id)
         stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
-        if stored.state.waiting_since_ms is None:
+        state = stored.state()
+        if state.waiting_since_ms is None:
             return
-        if await _save(store, partition, vehicle_id, stored, progress.waive(stored.state), clock):
+        progress.waive(state)
+        if await _save(store, partition, vehicle_id, stored, state, clock):
             return
     raise Conflict("trips: the state of a vehicle changes faster than its trip can be closed")
 
@@ -175,8 +195,9 @@ async def _waive(store: Store, partition: str, vehicle_id: str, clock: Clock) ->
 async def _save(
     store: Store, partition: str, vehicle_id: str, stored: Stored, state: VehicleTrips, clock: Clock, rung_ms: int = 0
 ) -> bool:
-    alarmed = with_alarm(state, _policy(), rung_ms)
-    return not await store.save(partition, [Change(vehicle_id, stored, alarmed)], to_epoch_ms(clock()))
+    set_alarm(state, _policy(), rung_ms)
+    change = Change(vehicle_id, stored, stored.state().alarm_ms, state)
+    return not await store.save(partition, [change], to_epoch_ms(clock()))
 
 
 # --- What has fallen silent
@@ -209,7 +230,7 @@ async def _attend(store: Store, partition: str, vehicle_id: str, time_ms: int, c
     store.forget(partition, vehicle_id)
     for _ in range(STEPS):
         stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
-        step = next_step(stored.state, _policy())
+        step = next_step(stored.state(), _policy())
         if step is None or step[1] > time_ms:
             break
         match step[0]:
@@ -222,15 +243,18 @@ async def _attend(store: Store, partition: str, vehicle_id: str, time_ms: int, c
             case "tidy":
                 await _tidy(store, partition, vehicle_id, stored, clock)
     stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
-    await _save(store, partition, vehicle_id, stored, stored.state, clock, rung_ms=time_ms)
+    await _save(store, partition, vehicle_id, stored, stored.state(), clock, rung_ms=time_ms)
 
 
 async def _tidy(store: Store, partition: str, vehicle_id: str, stored: Stored, clock: Clock) -> None:
     """The horizon moves first, so that a crash leaves rows that are out of sight and removed the next time."""
-    now_ms = to_epoch_ms(clock())
-    if not await _save(store, partition, vehicle_id, stored, progress.tidy(stored.state, now_ms), clock):
+    now_ms, state = to_epoch_ms(clock()), stored.state()
+    progress.tidy(state, now_ms)
+    if not await _save(store, partition, vehicle_id, stored, state, clock):
         return
     stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
-    left = await store.remove_messages(partition, vehicle_id, stored.state.horizon_ms, REMOVED_AT_ONCE)
+    state = stored.state()
+    left = await store.remove_messages(partition, vehicle_id, state.horizon_ms, REMOVED_AT_ONCE)
     if left is not None:
-        await _save(store, partition, vehicle_id, stored, progress.tidied(stored.state, now_ms, rows_left=left), clock)
+        progress.tidied(state, now_ms, rows_left=left)
+        await _save(store, partition, vehicle_id, stored, state, clock)

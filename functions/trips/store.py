@@ -6,7 +6,8 @@ hub, is written in few transactions. It holds, by row key:
 - `{vehicle}` the state, `{vehicle}|{boot}|{sequence}` its messages,
 - `~alarm|{time}|{vehicle}` when the sweep has to look at a vehicle: one row for each that has something due,
 - `~clock` up to which arrival the partition was taken in, `~watch` what the sweep saw of that,
-- `~trip|{trip}` and `~outbox|{message}` what has to be carried to the table of trips and to other jobs.
+- `~record|{kind}|{vehicle}|{start}` and `~outbox|{message}` what has to be carried to the tables of trips and charging
+  sessions and to other jobs.
 """
 
 import asyncio
@@ -16,9 +17,9 @@ from functools import partial
 
 from functions.trips import agenda, compact, vehicle_trips
 from functions.trips.agenda import Watch
-from functions.trips.messages import trip_event, trip_values
+from functions.trips.messages import event, record_values
 from functions.trips.progress import Announcement
-from functions.trips.telemetry import Telemetry
+from functions.trips.samples import Message
 from functions.trips.vehicle_trips import VehicleTrips
 from shared import settings
 from shared.errors import Conflict
@@ -33,7 +34,7 @@ CONCURRENT_READS = 16
 MAX_TRANSACTION_BYTES = 3_500_000  # the service takes 4 MiB
 
 _PARTITIONS = "~partitions"  # lists the other partitions
-_CLOCK, _WATCH, _ALARM, _TRIP = "~clock", "~watch", "~alarm|", "~trip|"
+_CLOCK, _WATCH, _ALARM, _RECORD = "~clock", "~watch", "~alarm|", "~record|"
 CARRY_ATTEMPTS = 5
 _LAST_MS = 9_999_999_999_999  # inverts a timestamp, so that the newest trip comes first
 
@@ -42,8 +43,12 @@ _LAST_MS = 9_999_999_999_999  # inverts a timestamp, so that the newest trip com
 class Stored:
     """A state as it was read or written; without an etag it is that of a vehicle never heard of."""
 
-    state: VehicleTrips
+    packed: bytes = b""
     etag: str | None = None
+
+    def state(self) -> VehicleTrips:
+        """A copy for the caller."""
+        return vehicle_trips.decode(self.packed) if self.packed else VehicleTrips()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +57,9 @@ class Change:
 
     vehicle_id: str
     before: Stored
+    old_alarm_ms: int | None
     state: VehicleTrips
-    messages: Sequence[Telemetry] = ()
+    messages: Sequence[Message] = ()
     announcements: Sequence[Announcement] = ()
 
 
@@ -61,7 +67,7 @@ class Change:
 class _Transaction:
     writes: list[Write] = field(default_factory=list)
     size: int = 0
-    changes: list[tuple[Change, int]] = field(default_factory=list)  # with the place of the state's write
+    changes: list[tuple[Change, int, bytes]] = field(default_factory=list)  # with the state and its write's place
 
 
 def partition_of(hub_partition: str, vehicle_id: str) -> str:
@@ -121,8 +127,8 @@ class Store:
             async with turn:
                 row = await self._table.get(partition, vehicle_id)
             if row is None:
-                return Stored(VehicleTrips())
-            stored = Stored(vehicle_trips.decode(_bytes(row, "state")), row.etag)
+                return Stored()
+            stored = Stored(_bytes(row, "state"), row.etag)
             self._keep(partition, vehicle_id, stored)
             return stored
 
@@ -146,17 +152,17 @@ class Store:
         lost = list[str]()
         for transaction in _transactions(partition, changes, now_ms, arrived_ms):
             # Until the commit is known to have succeeded, nothing is known of these states and outgoing messages.
-            for change, _ in transaction.changes:
+            for change, _, _ in transaction.changes:
                 self.forget(partition, change.vehicle_id)
                 if change.announcements:
                     self._flushed.discard(partition)
             try:
                 etags = await self._table.commit(transaction.writes)
             except Conflict:
-                lost.extend(change.vehicle_id for change, _ in transaction.changes)
+                lost.extend(change.vehicle_id for change, _, _ in transaction.changes)
                 continue
-            for change, place in transaction.changes:
-                self._keep(partition, change.vehicle_id, Stored(change.state, etags[place]))
+            for change, place, packed in transaction.changes:
+                self._keep(partition, change.vehicle_id, Stored(packed, etags[place]))
         return lost
 
     def _keep(self, partition: str, vehicle_id: str, stored: Stored) -> None:
@@ -166,7 +172,7 @@ class Store:
 
     # --- messages
 
-    async def messages(self, partition: str, vehicle_id: str, from_ms: int) -> list[Telemetry]:
+    async def messages(self, partition: str, vehicle_id: str, from_ms: int) -> list[Message]:
         """The vehicle's messages with a sample at or after `from_ms`. Raises `Unavailable`."""
         first, beyond = _messages_of(vehicle_id)
         rows = self._table.query(partition, key_from=first, key_before=beyond, at_least={"last_ms": from_ms})
@@ -192,7 +198,7 @@ class Store:
 
     async def flush(self, partition: str) -> None:
         """Carries what waits in the partition to the table of trips and to other jobs. Raises `Unavailable`."""
-        waiting = [row async for row in self._table.query(partition, key_from=_TRIP, key_before=_TRIP + "\uffff")]
+        waiting = [row async for row in self._table.query(partition, key_from=_RECORD, key_before=_RECORD + "\uffff")]
         for row in waiting:
             await _carry(row)
         for row in waiting:
@@ -209,13 +215,14 @@ def _transactions(
 ) -> Iterable[_Transaction]:
     current = _Transaction()
     for change in changes:
-        writes = _writes(partition, change, now_ms)
+        packed = vehicle_trips.encode(change.state)
+        writes = _writes(partition, change, packed, now_ms)
         size = sum(_size(write.row) for write in writes)
         is_full = len(current.writes) + len(writes) >= MAX_TRANSACTION_ENTITIES
         if current.writes and (is_full or current.size + size > MAX_TRANSACTION_BYTES):
             yield _with_clock(current, partition, arrived_ms)
             current = _Transaction()
-        current.changes.append((change, len(current.writes)))
+        current.changes.append((change, len(current.writes), packed))
         current.writes.extend(writes)
         current.size += size
     if current.writes:
@@ -233,25 +240,25 @@ def _size(row: Row) -> int:
     return 1000 + sum(2 * len(value) for value in row.values.values() if isinstance(value, str | bytes))
 
 
-def _writes(partition: str, change: Change, now_ms: int) -> list[Write]:
+def _writes(partition: str, change: Change, packed: bytes, now_ms: int) -> list[Write]:
     """The state comes first."""
-    row = Row(partition, change.vehicle_id, {"state": vehicle_trips.encode(change.state)}, change.before.etag)
+    row = Row(partition, change.vehicle_id, {"state": packed}, change.before.etag)
     writes = [insert(row) if row.etag is None else replace(row)]
     writes += [
         upsert(Row(partition, compact.row_key(change.vehicle_id, message), compact.row_values(message)))
         for message in change.messages
     ]
-    alarm_ms, old_alarm_ms = change.state.alarm_ms, change.before.state.alarm_ms
+    alarm_ms, old_alarm_ms = change.state.alarm_ms, change.old_alarm_ms
     if alarm_ms != old_alarm_ms:
         if old_alarm_ms is not None:
             writes.append(delete(Row(partition, _alarm(old_alarm_ms, change.vehicle_id))))
         if alarm_ms is not None:
             writes.append(upsert(Row(partition, _alarm(alarm_ms, change.vehicle_id))))
     for announcement in change.announcements:
-        values = trip_values(change.vehicle_id, announcement)
-        writes.append(upsert(Row(partition, _TRIP + announcement.trip_id, values)))
-        event = trip_event(change.vehicle_id, announcement, now_ms)
-        writes += outbox.rows(partition, [Outgoing(settings.DOMAIN_EVENTS, event)])
+        key = f"{_RECORD}{announcement.kind}|{change.vehicle_id}|{announcement.start_ms}"
+        writes.append(upsert(Row(partition, key, record_values(change.vehicle_id, announcement))))
+        if envelope := event(change.vehicle_id, announcement, now_ms):
+            writes += outbox.rows(partition, [Outgoing(settings.DOMAIN_EVENTS, envelope)])
     return writes
 
 
@@ -264,25 +271,28 @@ def _messages_of(vehicle_id: str) -> tuple[str, str]:
 
 
 async def _carry(outgoing: Row) -> None:
-    """Brings the trip's row up to this revision, never back to an older one, or removes it if it is withdrawn."""
-    trips, revision = Table(settings.TRIPS_TABLE), _int(outgoing, "revision")
-    vehicle_id, key = str(outgoing.values["vehicle_id"]), f"{_LAST_MS - _int(outgoing, 'started_at_ms'):013d}"
-    stored = await trips.get(vehicle_id, key) if revision > 1 else None
+    """Brings the record's row up to this revision, never back to an older one, or removes it if it is withdrawn."""
+    is_charging = outgoing.values["kind"] == "charging"
+    records = Table(settings.CHARGING_SESSIONS_TABLE if is_charging else settings.TRIPS_TABLE)
+    revision, vehicle_id = _int(outgoing, "revision"), str(outgoing.values["vehicle_id"])
+    key = f"{_LAST_MS - _int(outgoing, 'started_at_ms'):013d}"
+    stored = await records.get(vehicle_id, key) if revision > 1 else None
     for _ in range(CARRY_ATTEMPTS):
-        if stored is not None and _int(stored, "revision") >= revision:
+        is_ours = stored is not None and stored.values["kind"] == outgoing.values["kind"]
+        if stored is not None and is_ours and _int(stored, "revision") >= revision:
             return
-        if "distance_km" not in outgoing.values:
-            write = None if stored is None else delete(stored)
+        if "ended_at_ms" not in outgoing.values:
+            write = delete(stored) if stored is not None and is_ours else None
         else:
             row = Row(vehicle_id, key, outgoing.values, stored.etag if stored else None)
             write = insert(row) if stored is None else replace(row)
         try:
-            await trips.commit([write] if write else [])
+            await records.commit([write] if write else [])
         except Conflict:
-            stored = await trips.get(vehicle_id, key)
+            stored = await records.get(vehicle_id, key)
         else:
             return
-    raise Conflict("a trip's row changes faster than it can be written")
+    raise Conflict("the row of a trip changes faster than it can be written")
 
 
 def _int(row: Row, name: str) -> int:

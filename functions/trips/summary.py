@@ -1,173 +1,242 @@
-"""What a trip was like, from all of its samples. The same samples give the same summary to the digit.
+"""What a trip was like. The same samples give the same summary to the digit."""
 
-Speed is integrated by the trapezoid rule between the samples that have one, so a sample without is bridged. Over a
-silence (a tunnel) nothing was measured: there the straight line between the fixes counts, and nothing is idle.
-"""
-
-from bisect import bisect_left, bisect_right
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
-from functions.trips import geodesy
-from functions.trips.geodesy import MAX_SPEED_M_S, Fix
-from functions.trips.segmentation import IDLE_BELOW_KMH, Span, in_order
-from functions.trips.telemetry import Sample, Telemetry
+from functions.trips import route
+from functions.trips.measures import HOUR_MS, Measures
+from functions.trips.route import MAX_SPEED_M_S
+from functions.trips.segmentation import Trip
 
 MIN_DISTANCE_KM = 0.01  # less is a vehicle that was switched on and off again
-_HOUR_MS = 3_600_000
+MIN_CHARGING_MS = 60_000  # less is a plug that was tried
+MIN_CHARGED_PCT = 0.5
 
 DistanceSource = Literal["odometer", "speed", "gps"]
 
 
-class Summary(msgspec.Struct, frozen=True):
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
     """One trip. Field names are the properties of its row, which readers rely on; unknown values are None."""
 
     trip_id: str
     vehicle_id: str
+    kind: Literal["driven", "carried"]
     started_at_ms: int
     ended_at_ms: int
     distance_km: float
     distance_source: DistanceSource
+    distance_odometer_km: float | None = None
+    distance_speed_km: float | None = None
+    distance_gps_km: float | None = None
+    disagreement_pct: float | None = None  # of the distance told and the one farthest from it
+    odo_start_km: float | None = None
+    odo_end_km: float | None = None
     duration_s: float
+    moving_s: float
     idle_s: float
-    max_speed_kmh: float | None
-    soc_start_pct: float | None
-    soc_end_pct: float | None
-    fuel_l: float | None
-    start_lat: float | None
-    start_lon: float | None
-    end_lat: float | None
-    end_lon: float | None
+    avg_speed_kmh: float | None = None
+    max_speed_kmh: float | None = None
+    soc_start_pct: float | None = None
+    soc_end_pct: float | None = None
+    drawn_kwh: float | None = None
+    recuperated_kwh: float | None = None
+    fuel_l: float | None = None
+    fuel_start_pct: float | None = None
+    fuel_end_pct: float | None = None
+    harsh_brakings: int = 0
+    harsh_accelerations: int = 0
+    harsh_cornerings: int = 0
+    urban_share: float | None = None
+    rural_share: float | None = None
+    motorway_share: float | None = None
+    start_lat: float | None = None
+    start_lon: float | None = None
+    end_lat: float | None = None
+    end_lon: float | None = None
+    temp_c: float | None = None
     samples: int
     dropped: dict[str, int]
-    polyline: str
+    silent_s: float = 0.0
+    longest_silence_s: float = 0.0
+    polyline: str = ""
 
 
-def trip_id(vehicle_id: str, start_ms: int) -> str:
-    """The same whenever the same trip is found again."""
+class ChargingSession(msgspec.Struct, frozen=True, kw_only=True):
+    """One charging session; `inferred` if only the silence is known in which the battery was charged."""
+
+    session_id: str
+    vehicle_id: str
+    started_at_ms: int
+    ended_at_ms: int
+    soc_start_pct: float | None = None
+    soc_end_pct: float | None = None
+    energy_kwh: float | None = None
+    evidence: Literal["reported", "inferred"]
+    lat: float | None = None
+    lon: float | None = None
+    odo_km: float | None = None
+
+
+def record_id(vehicle_id: str, start_ms: int) -> str:
+    """The same whenever the same record is found again."""
     return f"{vehicle_id}-{start_ms}"
 
 
-def summarise(vehicle_id: str, span: Span, messages: Sequence[Telemetry], silence_ms: int) -> Summary | None:
-    """The trip of this span, or None if the vehicle did not go anywhere. `messages` may hold more than the trip."""
-    samples = [s for _, s in in_order(messages, after_ms=span.start_ms - 1) if s.t <= span.end_ms]
-    positions = [(s.t, s.lat, s.lon) for s in samples if s.lat is not None and s.lon is not None]
-    reported = geodesy.merge_repeated(positions)
-    route = geodesy.without_jumps(reported)
-    distance = _distance(samples, route, silence_ms)
-    if distance is None or distance[0] < MIN_DISTANCE_KM:
+def summarise(vehicle_id: str, trip: Trip) -> Summary | ChargingSession | None:
+    """What is told about a record that has ended, or None if there is nothing to tell: nobody went anywhere."""
+    match trip.kind:
+        case "charging":
+            return _charging_session(vehicle_id, trip)
+        case "carried":
+            return _carriage(vehicle_id, trip)
+        case "driven":
+            return _drive(vehicle_id, trip)
+
+
+class _Distance(NamedTuple):
+    km: float
+    source: DistanceSource
+    disagreement_pct: float | None
+
+
+def _drive(vehicle_id: str, trip: Trip) -> Summary | None:
+    measures = trip.whole
+    duration_ms = trip.end_ms - trip.start_ms
+    stretches = measures.route.credible()
+    by_odometer = _by_odometer_km(measures, duration_ms)
+    by_speed = measures.way / 2 / HOUR_MS + measures.across_m / 1000 if measures.has_speed else None
+    by_route = route.length_m(stretches) / 1000 if stretches else None
+    distance = _distance(by_odometer, by_speed, by_route)
+    if distance is None or distance.km < MIN_DISTANCE_KM:
         return None
-    charge = [s.soc_pct for s in samples if s.soc_pct is not None]
+    moving_ms = max(0, duration_ms - measures.idle_ms)
+    way = measures.urban + measures.rural + measures.motorway
+    jumps = sum(one.fixes for one in measures.route.stretches) - sum(one.fixes for one in stretches)
+    jumps += measures.route.given_up
+    dropped = measures.dropped | ({"teleport": measures.dropped.get("teleport", 0) + jumps} if jumps else {})
     return Summary(
-        trip_id=trip_id(vehicle_id, span.start_ms),
+        trip_id=record_id(vehicle_id, trip.start_ms),
         vehicle_id=vehicle_id,
-        started_at_ms=span.start_ms,
-        ended_at_ms=span.end_ms,
-        distance_km=round(distance[0], 3),
-        distance_source=distance[1],
-        duration_s=(span.end_ms - span.start_ms) / 1000,
-        idle_s=_idle_ms(samples, silence_ms) / 1000,
-        max_speed_kmh=max((s.speed_kmh for s in samples if s.speed_kmh is not None), default=None),
-        soc_start_pct=charge[0] if charge else None,
-        soc_end_pct=charge[-1] if charge else None,
-        fuel_l=_fuel_l(samples, silence_ms),
-        start_lat=route[0].lat if route else None,
-        start_lon=route[0].lon if route else None,
-        end_lat=route[-1].lat if route else None,
-        end_lon=route[-1].lon if route else None,
-        samples=len(samples),
-        dropped=_dropped(messages, span, _sampled(reported) - _sampled(route)),
-        polyline=geodesy.polyline(route) if route else "",
+        kind="driven",
+        started_at_ms=trip.start_ms,
+        ended_at_ms=trip.end_ms,
+        distance_km=round(distance.km, 3),
+        distance_source=distance.source,
+        distance_odometer_km=_rounded(by_odometer, 3),
+        distance_speed_km=_rounded(by_speed, 3),
+        distance_gps_km=_rounded(by_route, 3),
+        disagreement_pct=_rounded(distance.disagreement_pct, 1),
+        odo_start_km=measures.odo_first_km,
+        odo_end_km=measures.odo_last_km,
+        duration_s=duration_ms / 1000,
+        moving_s=moving_ms / 1000,
+        idle_s=measures.idle_ms / 1000,
+        avg_speed_kmh=round(distance.km * HOUR_MS / duration_ms, 1) if duration_ms else None,
+        max_speed_kmh=measures.max_kmh,
+        soc_start_pct=measures.soc_first_pct,
+        soc_end_pct=measures.soc_last_pct,
+        drawn_kwh=round(measures.drawn / 2 / HOUR_MS, 3) if measures.has_power else None,
+        recuperated_kwh=round(measures.recuperated / 2 / HOUR_MS, 3) if measures.has_power else None,
+        fuel_l=round(measures.fuel / 2 / HOUR_MS, 4) if measures.has_fuel else None,
+        fuel_start_pct=measures.fuel_first_pct,
+        fuel_end_pct=measures.fuel_last_pct,
+        harsh_brakings=measures.brakings,
+        harsh_accelerations=measures.accelerations,
+        harsh_cornerings=measures.cornerings,
+        urban_share=round(measures.urban / way, 4) if way else None,
+        rural_share=round(measures.rural / way, 4) if way else None,
+        motorway_share=round(measures.motorway / way, 4) if way else None,
+        start_lat=stretches[0].lat if stretches else None,
+        start_lon=stretches[0].lon if stretches else None,
+        end_lat=stretches[-1].last_lat if stretches else None,
+        end_lon=stretches[-1].last_lon if stretches else None,
+        temp_c=round(measures.temp_sum / measures.temp_count, 1) if measures.temp_count else None,
+        samples=measures.samples,
+        dropped=dict(sorted(dropped.items())),
+        silent_s=measures.silent_ms / 1000,
+        longest_silence_s=measures.longest_silence_ms / 1000,
+        polyline=route.line(stretches) if stretches else "",
     )
 
 
-def _distance(samples: Sequence[Sample], route: Sequence[Fix], silence_ms: int) -> tuple[float, DistanceSource] | None:
-    """In km. The odometer's difference, unless what else was measured contradicts it; else speed; else positions."""
-    by_speed = _by_speed_km(samples, route, silence_ms)
-    by_route = geodesy.length_m(route) / 1000 if len(route) > 1 else None
+def _carriage(vehicle_id: str, trip: Trip) -> Summary | None:
+    stretches = trip.measures.route.stretches
+    if not stretches:
+        return None
+    duration_ms = trip.end_ms - trip.start_ms
+    return Summary(
+        trip_id=record_id(vehicle_id, trip.start_ms),
+        vehicle_id=vehicle_id,
+        kind="carried",
+        started_at_ms=trip.start_ms,
+        ended_at_ms=trip.end_ms,
+        distance_km=round(trip.moved_m / 1000, 3),
+        distance_source="gps",
+        distance_gps_km=round(trip.moved_m / 1000, 3),
+        duration_s=duration_ms / 1000,
+        moving_s=duration_ms / 1000,
+        idle_s=0.0,
+        avg_speed_kmh=round(trip.moved_m * 3600 / duration_ms, 1) if duration_ms else None,
+        start_lat=stretches[0].lat,
+        start_lon=stretches[0].lon,
+        end_lat=stretches[-1].last_lat,
+        end_lon=stretches[-1].last_lon,
+        samples=sum(one.fixes for one in stretches),
+        dropped={},
+        polyline=route.line(stretches),
+    )
+
+
+def _charging_session(vehicle_id: str, trip: Trip) -> ChargingSession | None:
+    measures = trip.measures
+    gain_pct = (measures.soc_last_pct or 0.0) - (measures.soc_first_pct or 0.0)
+    if trip.end_ms - trip.start_ms < MIN_CHARGING_MS and gain_pct < MIN_CHARGED_PCT:
+        return None
+    stretches = measures.route.credible()
+    return ChargingSession(
+        session_id=record_id(vehicle_id, trip.start_ms),
+        vehicle_id=vehicle_id,
+        started_at_ms=trip.start_ms,
+        ended_at_ms=trip.end_ms,
+        soc_start_pct=measures.soc_first_pct,
+        soc_end_pct=measures.soc_last_pct,
+        energy_kwh=round(measures.recuperated / 2 / HOUR_MS, 3) if measures.has_power else None,
+        evidence="inferred" if trip.inferred else "reported",
+        lat=stretches[-1].last_lat if stretches else None,
+        lon=stretches[-1].last_lon if stretches else None,
+        odo_km=measures.odo_last_km,
+    )
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def _distance(by_odometer: float | None, by_speed: float | None, by_route: float | None) -> _Distance | None:
+    """The odometer's difference, unless what else was measured contradicts it; else speed; else positions."""
     others = [km for km in (by_speed, by_route) if km is not None]
-    by_odometer = _by_odometer_km(samples)
+    source: DistanceSource
     if by_odometer is not None and (not others or any(_agrees(by_odometer, km) for km in others)):
-        return by_odometer, "odometer"
-    if by_speed is not None:
-        return by_speed, "speed"
-    return None if by_route is None else (by_route, "gps")
+        km, source = by_odometer, "odometer"
+    elif by_speed is not None:
+        km, source = by_speed, "speed"
+    elif by_route is not None:
+        km, source = by_route, "gps"
+    else:
+        return None
+    known = [one for one in (by_odometer, by_speed, by_route) if one is not None]
+    apart_km = max(abs(one - km) for one in known)
+    return _Distance(km, source, 100 * apart_km / km if len(known) > 1 and km > 0 else None)
 
 
 def _agrees(odometer_km: float, other_km: float) -> bool:
     return abs(odometer_km - other_km) <= max(0.2, 0.1 * other_km)
 
 
-def _by_odometer_km(samples: Sequence[Sample]) -> float | None:
+def _by_odometer_km(measures: Measures, duration_ms: int) -> float | None:
     """Only if it covers the trip, never runs backwards and shows no more than a car can do."""
-    first, last = samples[0].odo_km, samples[-1].odo_km
-    if first is None or last is None:
+    first, last = measures.odo_first_km, measures.odo_last_km
+    if first is None or last is None or not (measures.odo_covers and measures.odo_at_end) or measures.odo_falls:
         return None
-    readings = [s.odo_km for s in samples if s.odo_km is not None]
-    most_km = 0.2 + MAX_SPEED_M_S * (samples[-1].t - samples[0].t) / 1_000_000
-    runs_forward = all(a <= b for a, b in pairwise(readings))
-    return last - first if runs_forward and last - first <= most_km else None
-
-
-def _by_speed_km(samples: Sequence[Sample], route: Sequence[Fix], silence_ms: int) -> float | None:
-    measured = [(s.t, s.speed_kmh) for s in samples if s.speed_kmh is not None]
-    if len(measured) < 2:
-        return None
-    driven_km = _integral(measured, silence_ms)
-    across_m = sum(_straight_m(route, a, b) for (a, _), (b, _) in _silences(measured, silence_ms))
-    return driven_km + across_m / 1000
-
-
-def _integral(measured: Sequence[tuple[int, float]], silence_ms: int) -> float:
-    """Of a rate per hour, by the trapezoid rule, without the silences."""
-    doubled = sum((b - a) * (x + y) for (a, x), (b, y) in pairwise(measured) if b - a < silence_ms)
-    return doubled / 2 / _HOUR_MS
-
-
-def _silences(
-    measured: Sequence[tuple[int, float]], silence_ms: int
-) -> Iterator[tuple[tuple[int, float], tuple[int, float]]]:
-    return ((a, b) for a, b in pairwise(measured) if b[0] - a[0] >= silence_ms)
-
-
-def _straight_m(route: Sequence[Fix], start_ms: int, end_ms: int) -> float:
-    before = bisect_right(route, start_ms, key=_first_reported)
-    after = bisect_left(route, end_ms, key=_first_reported)
-    return geodesy.length_m([route[before - 1], route[after]]) if before > 0 and after < len(route) else 0.0
-
-
-def _first_reported(fix: Fix) -> int:
-    return fix.t
-
-
-def _idle_ms(samples: Sequence[Sample], silence_ms: int) -> int:
-    """A moment below walking pace lasts until the next measurement of speed."""
-    measured = [(s.t, s.speed_kmh) for s in samples if s.speed_kmh is not None]
-    return sum(b - a for (a, x), (b, _) in pairwise(measured) if x < IDLE_BELOW_KMH and b - a < silence_ms)
-
-
-def _fuel_l(samples: Sequence[Sample], silence_ms: int) -> float | None:
-    measured = [(s.t, s.fuel_l_h) for s in samples if s.fuel_l_h is not None]
-    return round(_integral(measured, silence_ms), 4) if len(measured) > 1 else None
-
-
-def _dropped(messages: Sequence[Telemetry], span: Span, jumps: int) -> dict[str, int]:
-    """Samples that were dropped from the trip's messages, by reason; positions left out of the route as `teleport`.
-
-    A message on the border belongs to the trip that its first usable sample is in.
-    """
-    counted = Counter[str]()
-    for message in messages:
-        if span.start_ms <= message.samples[0].t <= span.end_ms:
-            counted.update(message.dropped)
-    if jumps:
-        counted["teleport"] += jumps
-    return dict(sorted(counted.items()))
-
-
-def _sampled(fixes: Sequence[Fix]) -> int:
-    return sum(fix.samples for fix in fixes)
+    return last - first if last - first <= 0.2 + MAX_SPEED_M_S * duration_ms / 1_000_000 else None

@@ -2,13 +2,19 @@
 
 A sample with an impossible value is dropped and counted by reason; only a message without any usable sample is at
 fault as a whole. Recordings show why: clocks in 2000, 2006 or 2060 and longitudes of 1555° in the middle of a drive.
+
+A message without any fault, the rule, is decoded in one go with all limits checked by the decoder; any other one is
+decoded again without limits and looked at sample by sample.
 """
 
 from collections import Counter
-from typing import Annotated
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from functions.trips.samples import COLUMNS, Message, Run
 from shared.clock import from_epoch_ms
 from shared.errors import Rejected
 from shared.identity.caller import Caller
@@ -22,45 +28,65 @@ FROM_MEDIAN_MS = 3_600_000
 
 _LAST_FORMATTABLE_MS = 253_402_300_799_000  # the year 9999
 
-
-class Sample(msgspec.Struct, frozen=True, gc=False):
-    """What was measured at one moment; what was not is None. Names and units are those of the wire."""
-
-    t: int
-    lat: float | None = None
-    lon: float | None = None
-    speed_kmh: float | None = None
-    odo_km: float | None = None
-    soc_pct: float | None = None
-    fuel_l_h: float | None = None
-    ignition: bool | None = None
-    alt_m: float | None = None
-    gear: str | None = None
-
-
-class Telemetry(msgspec.Struct, frozen=True):
-    """The usable part of one message, in the order of measuring, and how many samples were dropped for what.
-
-    Times are epoch milliseconds. Without samples it only says that the message did arrive.
-    """
-
-    boot: str
-    seq: int
-    arrived_ms: int
-    samples: tuple[Sample, ...] = ()
-    dropped: dict[str, int] = {}
-
-    @property
-    def last_ms(self) -> int:
-        return max(sample.t for sample in self.samples)
+_LIMITS = {
+    "lat": (-90.0, 90.0),
+    "lon": (-180.0, 180.0),
+    "speed_kmh": (0.0, 400.0),
+    "odo_km": (0.0, 10_000_000.0),
+    "soc_pct": (0.0, 100.0),
+    "power_kw": (-1000.0, 1000.0),
+    "fuel_l_h": (0.0, 1000.0),
+    "fuel_pct": (0.0, 100.0),
+    "temp_c": (-60.0, 80.0),
+    "lateral_ms2": (-50.0, 50.0),
+}
+_REASONS = {"lat": "position", "lon": "position", "speed_kmh": "speed", "odo_km": "odometer", "soc_pct": "soc"} | {
+    "power_kw": "power",
+    "fuel_l_h": "fuel",
+    "fuel_pct": "fuel",
+    "temp_c": "temperature",
+    "lateral_ms2": "acceleration",
+    "gear": "gear",
+}
+_GEARS = frozenset({None, "P", "R", "N", "D"})
 
 
 class NoUsableSample(Rejected):
     """The message is of no use, but it did arrive: nobody needs to wait for it."""
 
-    def __init__(self, detail: str, arrival: Telemetry) -> None:
+    def __init__(self, detail: str, boot: str, seq: int) -> None:
         super().__init__("no-usable-sample", detail)
-        self.arrival = arrival
+        self.boot, self.seq = boot, seq
+
+
+_Boot = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]{1,36}\Z")]
+_Seq = Annotated[int, msgspec.Meta(ge=0, le=9_999_999_999)]
+_Times = Annotated[list[int], msgspec.Meta(min_length=1, max_length=MAX_SAMPLES)]
+
+
+def _column(name: str) -> Any:
+    low, high = _LIMITS[name]
+    return list[Annotated[float, msgspec.Meta(ge=low, le=high)]]
+
+
+# Fields that the decoder checks: built from `_LIMITS`, so that there is one place for them.
+_Faultless = msgspec.defstruct(
+    "_Faultless",
+    [
+        ("v", Literal[1]),
+        ("boot", _Boot),
+        ("seq", _Seq),
+        ("t", _Times),
+        *((name, _column(name), msgspec.field(default_factory=list)) for name in _LIMITS),
+        ("gear", list[Literal["P", "R", "N", "D"]], msgspec.field(default_factory=list)),
+        ("ignition", list[bool], msgspec.field(default_factory=list)),
+        ("charging", list[bool], msgspec.field(default_factory=list)),
+        ("vehicle_id", str | None, None),
+    ],
+    gc=False,
+)
+
+_Values = list[float | None]
 
 
 class _Version(msgspec.Struct):
@@ -68,51 +94,139 @@ class _Version(msgspec.Struct):
 
 
 class _Body(msgspec.Struct):
-    boot: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]{1,36}\Z")]
-    seq: Annotated[int, msgspec.Meta(ge=0, le=9_999_999_999)]
-    samples: Annotated[list[Sample], msgspec.Meta(min_length=1, max_length=MAX_SAMPLES)]
+    boot: _Boot
+    seq: _Seq
+    t: _Times
+    lat: _Values = []
+    lon: _Values = []
+    speed_kmh: _Values = []
+    odo_km: _Values = []
+    soc_pct: _Values = []
+    power_kw: _Values = []
+    fuel_l_h: _Values = []
+    fuel_pct: _Values = []
+    temp_c: _Values = []
+    lateral_ms2: _Values = []
+    gear: list[str | None] = []
+    ignition: list[bool | None] = []
+    charging: list[bool | None] = []
     vehicle_id: str | None = None
 
 
+_faultless = msgspec.json.Decoder(_Faultless)
 _version = msgspec.json.Decoder(_Version)
 _body = msgspec.json.Decoder(_Body)
 
-_GEARS = frozenset({None, "P", "R", "N", "D"})
 
-
-def decode(body: bytes, sender: Caller, arrived_ms: int) -> Telemetry:
+def decode(body: bytes, sender: Caller, arrived_ms: int) -> Message:
     """What can be used of a message that arrived at `arrived_ms` (epoch milliseconds).
 
     Raises `Rejected` if the body is not a telemetry message of this sender, `NoUsableSample` if nothing is left of it.
     """
     try:
+        return _without_fault(_faultless.decode(body), sender, arrived_ms, body)
+    except BODY_ERRORS:
+        return _with_faults(body, sender, arrived_ms)
+
+
+def _without_fault(message: Any, sender: Caller, arrived_ms: int, body: bytes) -> Message:
+    """Raises `ValidationError` for what has to be looked at sample by sample."""
+    t, steps = list(accumulate(message.t)), message.t
+    del steps[0]
+    if (
+        t[0] < OLDEST_MS
+        or t[-1] > arrived_ms + NEWEST_AFTER_ARRIVAL_MS
+        or t[-1] - t[0] > FROM_MEDIAN_MS
+        or (steps and min(steps) < 0)
+    ):
+        raise msgspec.ValidationError
+    count = len(t)
+    sender.must_be(message.vehicle_id)
+    lat, lon = _full(message.lat, count), _full(message.lon, count)
+    if not lat or not lon:
+        lat = lon = []
+    run = Run(
+        t=t,
+        steps=steps,
+        whole=True,
+        lat=lat,
+        lon=lon,
+        speed_kmh=_full(message.speed_kmh, count),
+        odo_km=_full(message.odo_km, count),
+        soc_pct=_full(message.soc_pct, count),
+        power_kw=_full(message.power_kw, count),
+        fuel_l_h=_full(message.fuel_l_h, count),
+        fuel_pct=_full(message.fuel_pct, count),
+        temp_c=_full(message.temp_c, count),
+        lateral_ms2=_full(message.lateral_ms2, count),
+        gear=_full(message.gear, count),
+        ignition=_full(message.ignition, count),
+        charging=_full(message.charging, count),
+    )
+    return Message(message.boot, message.seq, arrived_ms, run, {}, body)
+
+
+T = TypeVar("T")
+
+
+def _full(column: list[T], count: int) -> list[T]:
+    """The column with a value for each sample; a single one holds for all of them."""
+    if len(column) == count or not column:
+        return column
+    if len(column) == 1:
+        return column * count
+    raise msgspec.ValidationError(f"a column has {len(column)} values for {count} samples")
+
+
+def _with_faults(body: bytes, sender: Caller, arrived_ms: int) -> Message:
+    try:
         version = _version.decode(body).v
         if version != VERSION:
             raise Rejected("unknown-version", f"version {version} of telemetry is not understood; known: {VERSION}")
         message = _body.decode(body)
+        count = len(message.t)
+        columns = {name: _full(column, count) for name in COLUMNS if (column := getattr(message, name))}
     except BODY_ERRORS as error:
         raise Rejected("bad-telemetry", fault(error)) from error
     sender.must_be(message.vehicle_id)
-    return _usable(message, arrived_ms)
-
-
-def _usable(message: _Body, arrived_ms: int) -> Telemetry:
-    newest_ms = arrived_ms + NEWEST_AFTER_ARRIVAL_MS
-    times = sorted(sample.t for sample in message.samples if OLDEST_MS <= sample.t <= newest_ms)
-    median_ms = times[(len(times) - 1) // 2] if times else None
-    kept, dropped = list[Sample](), Counter[str]()
-    first_fault = ""
-    for index, sample in enumerate(message.samples):
-        fault = _clock_fault(sample.t, newest_ms, median_ms) or _value_fault(sample)
-        if fault is None:
-            kept.append(sample)
-            continue
-        code, detail = fault
-        dropped[code] += 1
-        first_fault = first_fault or f"sample {index}: {detail}"
+    t = list(accumulate(message.t))
+    kept, dropped, first_fault = _usable(t, columns, arrived_ms)
     if not kept:
-        raise NoUsableSample(first_fault, Telemetry(message.boot, message.seq, arrived_ms))
-    return Telemetry(message.boot, message.seq, arrived_ms, tuple(kept), dict(dropped))
+        raise NoUsableSample(first_fault, message.boot, message.seq)
+    kept.sort(key=t.__getitem__)  # stable: what was measured at one moment stays in its order
+    columns = {name: [column[index] for index in kept] for name, column in columns.items()}
+    _pair(columns)
+    columns = {name: column for name, column in columns.items() if any(value is not None for value in column)}
+    t = [t[index] for index in kept]
+    steps = [b - a for a, b in pairwise(t)]
+    whole = all(None not in column for column in columns.values())
+    run = Run(t=t, steps=steps, whole=whole, **columns)
+    return Message(message.boot, message.seq, arrived_ms, run, dict(dropped), body)
+
+
+def _pair(columns: dict[str, list[Any]]) -> None:
+    """Half a position is none."""
+    lat, lon = columns.pop("lat", None), columns.pop("lon", None)
+    if lat and lon:
+        known = [None not in pair for pair in zip(lat, lon, strict=True)]
+        columns["lat"] = [value if is_known else None for value, is_known in zip(lat, known, strict=True)]
+        columns["lon"] = [value if is_known else None for value, is_known in zip(lon, known, strict=True)]
+
+
+def _usable(t: Sequence[int], columns: dict[str, list[Any]], arrived_ms: int) -> tuple[list[int], Counter[str], str]:
+    """The indices of the samples that can be used, the others by reason, and the first fault in words."""
+    newest_ms = arrived_ms + NEWEST_AFTER_ARRIVAL_MS
+    credible = sorted(moment_ms for moment_ms in t if OLDEST_MS <= moment_ms <= newest_ms)
+    median_ms = credible[(len(credible) - 1) // 2] if credible else None
+    kept, dropped, first_fault = list[int](), Counter[str](), ""
+    for index, moment_ms in enumerate(t):
+        found = _clock_fault(moment_ms, newest_ms, median_ms) or _value_fault(columns, index)
+        if found is None:
+            kept.append(index)
+            continue
+        dropped[found[0]] += 1
+        first_fault = first_fault or f"sample {index}: {found[1]}"
+    return kept, dropped, first_fault
 
 
 def _clock_fault(t: int, newest_ms: int, median_ms: int | None) -> tuple[str, str] | None:
@@ -125,24 +239,15 @@ def _clock_fault(t: int, newest_ms: int, median_ms: int | None) -> tuple[str, st
     return None
 
 
-def _value_fault(sample: Sample) -> tuple[str, str] | None:
-    """Written out, because it runs for every sample that a fleet measures."""
-    lat, lon, speed, odo = sample.lat, sample.lon, sample.speed_kmh, sample.odo_km
-    soc, fuel = sample.soc_pct, sample.fuel_l_h
-    if lat is not None and not -90.0 <= lat <= 90.0:
-        return "position", f"latitude {lat:g} is outside -90…90"
-    if lon is not None and not -180.0 <= lon <= 180.0:
-        return "position", f"longitude {lon:g} is outside -180…180"
-    if speed is not None and not 0.0 <= speed <= 400.0:
-        return "speed", f"speed {speed:g} km/h is outside 0…400"
-    if odo is not None and not 0.0 <= odo <= 10_000_000.0:
-        return "odometer", f"odometer {odo:g} km is outside 0…10000000"
-    if soc is not None and not 0.0 <= soc <= 100.0:
-        return "soc", f"state of charge {soc:g} % is outside 0…100"
-    if fuel is not None and not 0.0 <= fuel <= 1_000.0:
-        return "fuel", f"fuel rate {fuel:g} l/h is outside 0…1000"
-    if sample.gear not in _GEARS:
-        return "gear", f"gear {sample.gear!r:.20} is not one of P R N D"
+def _value_fault(columns: dict[str, list[Any]], index: int) -> tuple[str, str] | None:
+    for name, column in columns.items():
+        value = column[index]
+        if name in _LIMITS:
+            low, high = _LIMITS[name]
+            if value is not None and not low <= value <= high:
+                return _REASONS[name], f"{name} {value:g} is outside {low:g}…{high:g}"
+        elif name == "gear" and value not in _GEARS:
+            return "gear", f"gear {value!r:.20} is not one of P R N D"
     return None
 
 

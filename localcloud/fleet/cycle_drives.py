@@ -19,6 +19,7 @@ class Departure:
     lon: float
     odometer_km: float = 0.0
     road_seed: int = 0
+    outside_c: float = 15.0
 
 
 def drive_cycle(cycle: Cycle, departure: Departure, powertrain: Powertrain) -> list[Sample]:
@@ -45,9 +46,13 @@ def drive_cycle(cycle: Cycle, departure: Departure, powertrain: Powertrain) -> l
                 speed_kmh=round(speed_kmh, 2),
                 odo_km=round(odometer_km, 4),
                 soc_pct=reading.soc_pct,
+                power_kw=reading.power_kw,
                 fuel_l_h=reading.fuel_l_h,
+                fuel_pct=reading.fuel_pct,
+                temp_c=departure.outside_c,
                 gear="P" if is_last else "D",
                 ignition=not is_last,
+                charging=reading.charging,
             )
         )
     return samples

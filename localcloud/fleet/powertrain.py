@@ -28,7 +28,10 @@ class Reading:
     """What the instruments show; None where the car has no such instrument."""
 
     soc_pct: float | None = None
+    power_kw: float | None = None  # out of the battery; negative while braking fills it
+    charging: bool | None = None
     fuel_l_h: float | None = None
+    fuel_pct: float | None = None
 
 
 class Powertrain(Protocol):
@@ -46,21 +49,29 @@ class Electric:
     def drive(self, speed_ms: float, acceleration_ms2: float, duration_s: float) -> Reading:
         wheels_w = wheel_power_w(speed_ms, acceleration_ms2)
         battery_w = wheels_w / _MOTOR_EFFICIENCY if wheels_w > 0 else wheels_w * _RECUPERATION
-        used_kwh = (battery_w + _AUXILIARIES_W) * duration_s / 3_600_000
+        power_kw = (battery_w + _AUXILIARIES_W) / 1000
+        used_kwh = power_kw * duration_s / 3600
         self.soc_pct = min(100.0, max(0.0, self.soc_pct - 100 * used_kwh / self.capacity_kwh))
-        return Reading(soc_pct=round(self.soc_pct, 2))
+        return Reading(soc_pct=round(self.soc_pct, 2), power_kw=round(power_kw, 2), charging=False)
 
 
 @dataclass(slots=True)
 class Combustion:
-    """An engine that idles at standstill and takes nothing in overrun."""
+    """An engine that idles at standstill and takes nothing in overrun, and the tank that it drinks from."""
 
-    def drive(self, speed_ms: float, acceleration_ms2: float, duration_s: float) -> Reading:  # noqa: ARG002 - a rate
-        wheels_w = wheel_power_w(speed_ms, acceleration_ms2)
-        if wheels_w <= 0 and speed_ms > _OVERRUN_ABOVE_MS:
-            return Reading(fuel_l_h=0.0)
-        rate_l_h = _IDLE_L_H + max(0.0, wheels_w) / (_COMBUSTION_EFFICIENCY * _PETROL_WH_L)
-        return Reading(fuel_l_h=round(rate_l_h, 3))
+    fuel_pct: float = 80.0
+    tank_l: float = 50.0
+
+    def drive(self, speed_ms: float, acceleration_ms2: float, duration_s: float) -> Reading:
+        rate_l_h = _fuel_rate_l_h(speed_ms, wheel_power_w(speed_ms, acceleration_ms2))
+        self.fuel_pct = max(0.0, self.fuel_pct - 100 * rate_l_h * duration_s / 3600 / self.tank_l)
+        return Reading(fuel_l_h=round(rate_l_h, 3), fuel_pct=round(self.fuel_pct, 1))
+
+
+def _fuel_rate_l_h(speed_ms: float, wheels_w: float) -> float:
+    if wheels_w <= 0 and speed_ms > _OVERRUN_ABOVE_MS:
+        return 0.0
+    return _IDLE_L_H + max(0.0, wheels_w) / (_COMBUSTION_EFFICIENCY * _PETROL_WH_L)
 
 
 def wheel_power_w(speed_ms: float, acceleration_ms2: float) -> float:

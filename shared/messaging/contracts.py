@@ -47,6 +47,30 @@ class TripRevised(TripCompleted, frozen=True, kw_only=True):
     withdrawn: bool = False
 
 
+class ChargingCompleted(Message, frozen=True, kw_only=True):
+    """A charging session is over. `energy_kwh` is what went into the battery; None where nobody measured it.
+
+    `evidence` is `reported` by the vehicle, or `inferred` from a battery that was fuller after a silence: then the
+    session lay somewhere between start and end.
+    """
+
+    session_id: str
+    vehicle_id: str
+    revision: int
+    started_at_ms: int
+    ended_at_ms: int
+    soc_start_pct: float | None = None
+    soc_end_pct: float | None = None
+    energy_kwh: float | None = None
+    evidence: str = "reported"
+
+
+class ChargingRevised(ChargingCompleted, frozen=True, kw_only=True):
+    """A charging session looks different after late data; `withdrawn` if there was none after all."""
+
+    withdrawn: bool = False
+
+
 class UpdateAvailable(Message, frozen=True, kw_only=True):
     """An update was offered to a vehicle."""
 

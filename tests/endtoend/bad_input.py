@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from shared import settings
+from tests.telemetry import packed
 
 MQTT_BYTES = 250_000  # an IoT Hub takes 256 KB with the properties, a standard Service Bus 256 KB
 EVENT_HUB_BYTES = 1_000_000  # of 1 MB with the properties
@@ -54,25 +55,27 @@ def _telemetry(victim: str) -> Iterator[Bad]:
 
     yield unreadable(b"speed=50;lat=48.1", r"JSON is malformed: invalid character \(byte 0\)")
     yield unreadable(b"", "Input data was truncated")
-    yield unreadable(telemetry({"t": "noon"}), r"Expected `int`, got `str` - at `\$\.samples\[0\]\.t`")
-    yield unreadable(telemetry({"t": MOMENT_MS, "lat": "north"}), r"Expected `float \| null`, got `str` - at .*lat`")
+    yield unreadable(telemetry({"t": "noon"}), r"Expected `int`, got `str` - at `\$\.t\[.*\]`")
+    yield unreadable(telemetry({"t": MOMENT_MS, "lat": "north"}), r"Expected `float \| null`, got `str` - at .*lat.*`")
     yield unreadable(b'{"v": 1, "boot": 7, "seq": 0}', r"Expected `str`, got `int` - at `\$\.boot`")
     yield unreadable(b'{"v": 1}', "Object missing required field `boot`")
     yield unreadable(b"[1, 2, 3]", "Expected `object`, got `array`")
-    yield unreadable(
-        _body(v=1, boot="../x", seq=0, samples=[{"t": MOMENT_MS}]), r"Expected `str` matching .*`\$\.boot`"
-    )
+    yield unreadable(telemetry({"t": MOMENT_MS}, boot="../x"), r"Expected `str` matching .*`\$\.boot`")
+    yield unreadable(telemetry({"t": MOMENT_MS}, t=[]), r"Expected `array` of length >= 1 - at `\$\.t`")
+    yield unreadable(telemetry({"t": MOMENT_MS}, t=[0] * 601), r"Expected `array` of length <= 600 - at `\$\.t`")
+    yield unreadable(telemetry({"t": MOMENT_MS}, t=[MOMENT_MS, 1, 1], lat=[48, 48]), ".*2 values for 3 samples.*")
+    yield unreadable(_body(v=1, boot="junk", seq=0, samples=[{"t": MOMENT_MS}]), "Object missing required field `t`")
     yield unreadable(telemetry({"t": MOMENT_MS, "lat": float("nan")}), r"JSON is malformed: .*\(byte \d+\)")
     yield unreadable(telemetry({"t": MOMENT_MS, "lon": float("inf")}), r"JSON is malformed: .*\(byte \d+\)")
-    yield unreadable(telemetry({"t": MOMENT_MS}).replace(b"0000}", b"9" * 5000 + b"}"), "Integer value out of range.*")
+    yield unreadable(telemetry({"t": MOMENT_MS}).replace(b"0000]", b"9" * 5000 + b"]"), "Integer value out of range.*")
     yield unreadable(b'{"v": 1, "boot": "' + _NO_UTF_8 + b'"}', "(?i).*utf-8.*")
     yield unreadable(nested(MQTT_BYTES), "the JSON is nested too deeply")
     yield bad(_body(v=2, boot="junk", seq=0), "unknown-version", "version 2 of telemetry is not understood; known: 1")
     yield bad(telemetry({"t": MOMENT_MS}, vehicle_id=victim), "foreign-vehicle", ".* claims to be of another vehicle")
     yield unusable("time 1970-01-01T00:00:05Z is before 2015", t=5_000)
     yield unusable("time 2060-.* is more than 24 h after its arrival", t=2_850_000_000_000)
-    yield unusable("latitude 200 is outside -90…90", lat=200, lon=11)
-    yield unusable("longitude -1555 is outside -180…180", lat=48, lon=-1555)
+    yield unusable("lat(itude)? 200 is outside -90…90", lat=200, lon=11)
+    yield unusable("lon(gitude)? -1555 is outside -180…180", lat=48, lon=-1555)
 
 
 def _reports(victim: str, campaign_id: str) -> Iterator[Bad]:
@@ -168,8 +171,8 @@ def _message(source: str, body: bytes, code: str, detail: str, **attributes: str
     return BadMessage(source, body, code, detail, prefixed, message_id)
 
 
-def telemetry(*samples: Mapping[str, Any], **fields: Any) -> bytes:
-    return _body(v=1, boot="junk", seq=0, samples=samples, **fields)
+def telemetry(*samples: dict[str, Any], boot: str = "junk", **fields: Any) -> bytes:
+    return packed(samples, boot, 0, **fields)
 
 
 def nested(size_bytes: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -91,7 +92,18 @@ def test_a_battery_pays_for_the_distance_and_keeps_its_charge_between_drives() -
     assert second[0].soc_pct == pytest.approx(first[-1].soc_pct, abs=0.01)
     used_kwh = (80.0 - battery.soc_pct) / 100 * battery.capacity_kwh
     assert 10 < used_kwh / (2 * cycle.distance_km) * 100 < 20  # kWh for 100 km
-    assert all(sample.fuel_l_h is None for sample in first)
+    assert all(sample.fuel_l_h is sample.fuel_pct is None for sample in first)
+    assert {sample.charging for sample in first} == {False}
+
+
+def test_the_power_of_a_battery_is_what_its_charge_loses() -> None:
+    """Negative where braking fills it."""
+    battery = Electric(soc_pct=80.0)
+    samples = drive_cycle(load_cycle(CycleName.UDDS), DEPARTURE, battery)
+    powers_kw = [sample.power_kw or 0 for sample in samples]
+    used_kwh = (80.0 - battery.soc_pct) / 100 * battery.capacity_kwh
+    assert sum(powers_kw) / 3600 == pytest.approx(used_kwh, rel=1e-3)
+    assert min(powers_kw) < 0 < max(powers_kw)
 
 
 def test_an_engine_idles_at_standstill_and_burns_a_plausible_amount() -> None:
@@ -100,7 +112,22 @@ def test_an_engine_idles_at_standstill_and_burns_a_plausible_amount() -> None:
     assert samples[0].fuel_l_h == pytest.approx(0.7)
     litres = sum(sample.fuel_l_h or 0 for sample in samples) / 3600
     assert 4 < litres / cycle.distance_km * 100 < 8  # litres for 100 km
-    assert all(sample.soc_pct is None for sample in samples)
+    assert all(sample.soc_pct is sample.power_kw is sample.charging is None for sample in samples)
+
+
+def test_a_tank_loses_what_the_engine_burns_and_keeps_its_level_between_drives() -> None:
+    car = Combustion(fuel_pct=60.0)
+    cycle = load_cycle(CycleName.HWFET)
+    first, second = drive_cycle(cycle, DEPARTURE, car), drive_cycle(cycle, DEPARTURE, car)
+    litres = sum(sample.fuel_l_h or 0 for sample in (*first, *second)) / 3600
+    assert first[0].fuel_pct == 60.0
+    assert (60.0 - car.fuel_pct) / 100 * car.tank_l == pytest.approx(litres, rel=1e-3)
+    assert second[-1].fuel_pct == pytest.approx(car.fuel_pct, abs=0.05)
+
+
+def test_it_is_as_warm_outside_as_at_departure() -> None:
+    samples = drive_cycle(load_cycle(CycleName.HWFET), replace(DEPARTURE, outside_c=-7.5), Electric())
+    assert {sample.temp_c for sample in samples} == {-7.5}
 
 
 def test_braking_gives_power_back() -> None:

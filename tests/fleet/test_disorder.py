@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from localcloud.fleet.disorder import Disorder, scramble
-from localcloud.fleet.telemetry import Sample, pack
 
 counts = st.integers(0, 300)
 seeds = st.integers(0, 2**64)
@@ -55,20 +54,6 @@ def test_without_delays_the_order_stays() -> None:
     calm = Disorder(1, duplicates=0, window=0, far=0)
     assert scramble(range(50), calm).messages == list(range(50))
     assert scramble(range(50), calm).reordered == 0
-
-
-@given(st.integers(0, 200), st.integers(1, 40))
-def test_packing_keeps_samples_in_order_and_numbers_messages_from_0(count: int, per_message: int) -> None:
-    samples = [Sample(t=second) for second in range(count)]
-    messages = list(pack(samples, "b1", per_message))
-    assert [message.seq for message in messages] == list(range(len(messages)))
-    assert [sample for message in messages for sample in message.samples] == samples
-    assert all(len(message.samples) == per_message for message in messages[:-1])
-
-
-def test_what_was_not_measured_is_absent_on_the_wire() -> None:
-    [message] = pack([Sample(t=5, ignition=False)], "b1")
-    assert message.encode() == b'{"boot":"b1","seq":0,"samples":[{"t":5,"ignition":false}],"v":1}'
 
 
 @pytest.mark.parametrize("seed", [1, 2])

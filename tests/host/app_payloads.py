@@ -23,6 +23,7 @@ from shared.messaging import contracts
 from shared.messaging.contracts import Artifact, CloseTrip, EnrolCertificate, SetRecipient, StartCampaign, TripCompleted
 from shared.messaging.envelope import Envelope
 from tests.host.payloads import MOMENT, PARTITION, iothub_event
+from tests.telemetry import packed
 
 CAR, OTHER_CAR = "car-7", "car-8"
 NOBODY = "nobody"
@@ -87,7 +88,7 @@ def _drive(seq: int) -> bytes:
         }
         for second in range(60 * seq, 60 * seq + 60)
     ]
-    return _json(v=1, boot="boot", seq=seq, samples=samples)
+    return packed(samples, "boot", seq)
 
 
 def _bad_telemetry() -> list[tuple[str, bytes]]:
@@ -96,11 +97,11 @@ def _bad_telemetry() -> list[tuple[str, bytes]]:
         (OTHER_CAR, b"no json"),
         (OTHER_CAR, b""),
         (OTHER_CAR, b'{"v": 1, "boot": "\xff"}'),
-        (OTHER_CAR, _json(v=1, boot="b", seq=0, samples=[usable], vehicle_id=CAR)),
-        (OTHER_CAR, _json(v=1, boot="b", seq=0, samples=[usable | {"lat": 200}])),
-        (OTHER_CAR, _json(v=1, boot="b", seq=1, samples=[usable | {"lat": float("nan")}])),
+        (OTHER_CAR, packed([usable], "b", 0, vehicle_id=CAR)),
+        (OTHER_CAR, packed([usable | {"lat": 200}], "b", 0)),
+        (OTHER_CAR, packed([usable | {"lat": float("nan")}], "b", 1)),
         (OTHER_CAR, _NESTED),
-        (NOBODY, _json(v=1, boot="b", seq=0, samples=[usable])),
+        (NOBODY, packed([usable], "b", 0)),
     ]
 
 

@@ -1,0 +1,154 @@
+"""Samples by column, and messages in the order in which their samples are folded.
+
+What reads samples reads a `Run` of them: one message, or several that overlap in time, as one. So the trips follow
+from the set of messages, and neither from how they were batched nor from when they came.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple, Self
+
+import msgspec
+from msgspec.structs import replace
+
+COLUMNS = (
+    "lat",
+    "lon",
+    "speed_kmh",
+    "odo_km",
+    "soc_pct",
+    "power_kw",
+    "fuel_l_h",
+    "fuel_pct",
+    "temp_c",
+    "lateral_ms2",
+    "gear",
+    "ignition",
+    "charging",
+)
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Samples in time order. A column is empty if nobody measured it, else it has a value or None for each sample."""
+
+    t: list[int]  # epoch milliseconds, never falling
+    steps: list[int]  # from each sample to the next, milliseconds
+    whole: bool  # no column has a None in it
+    lat: list[float] = []
+    lon: list[float] = []
+    speed_kmh: list[float] = []
+    odo_km: list[float] = []
+    soc_pct: list[float] = []
+    power_kw: list[float] = []
+    fuel_l_h: list[float] = []
+    fuel_pct: list[float] = []
+    temp_c: list[float] = []
+    lateral_ms2: list[float] = []
+    gear: list[str] = []
+    ignition: list[bool] = []
+    charging: list[bool] = []
+
+    def behind(self, first: int) -> Self:
+        """Only the samples from this index on."""
+        columns = {name: column[first:] for name in COLUMNS if (column := getattr(self, name))}
+        return type(self)(t=self.t[first:], steps=self.steps[first:], whole=self.whole, **columns)
+
+
+def _timed(t: list[int]) -> dict[str, Any]:
+    return {"t": t, "steps": [b - a for a, b in pairwise(t)]}
+
+
+class Place(NamedTuple):
+    """The order of samples: by time, then as they were sent."""
+
+    t: int
+    boot: str
+    seq: int
+
+
+class Message(msgspec.Struct, frozen=True):
+    """A message with samples, and where it stands among the vehicle's others."""
+
+    boot: str
+    seq: int
+    arrived_ms: int
+    run: Run
+    dropped: dict[str, int]  # samples that could not be used, by reason
+    body: bytes = b""  # as it was sent
+
+    @property
+    def first(self) -> Place:
+        return Place(self.run.t[0], self.boot, self.seq)
+
+    @property
+    def last(self) -> Place:
+        return Place(self.run.t[-1], self.boot, self.seq)
+
+
+class Chapter(NamedTuple):
+    """A run, who sent each of its samples (or all of them), and what was dropped from its messages."""
+
+    run: Run
+    senders: Sequence[tuple[str, int]]
+    dropped: dict[str, int]
+
+    def place(self, index: int) -> Place:
+        """Where a sample stands in the order."""
+        return Place(self.run.t[index], *self.senders[index if len(self.senders) > 1 else 0])
+
+
+def in_order(messages: Iterable[Message], after: Place | None = None) -> list[Chapter]:
+    """The messages' samples in their order, those up to `after` left out.
+
+    Messages that overlap in time become one run; others are neither cut nor joined.
+    """
+    later = list(messages) if after is None else [cut for message in messages if (cut := _behind(message, after))]
+    clusters = list[list[Message]]()
+    last: Place | None = None
+    for message in sorted(later, key=_first):
+        if last is not None and message.first < last:
+            clusters[-1].append(message)
+            last = max(last, message.last)
+        else:
+            clusters.append([message])
+            last = message.last
+    return [_chapter(cluster) for cluster in clusters]
+
+
+def _first(message: Message) -> Place:
+    return message.first
+
+
+def _behind(message: Message, after: Place) -> Message | None:
+    """What was dropped belongs to where the message begins."""
+    if message.first > after:
+        return message
+    if message.last <= after:
+        return None
+    is_later = (message.boot, message.seq) > (after.boot, after.seq)
+    first = (bisect_left if is_later else bisect_right)(message.run.t, after.t)
+    return replace(message, run=message.run.behind(first), dropped={})
+
+
+def _chapter(cluster: Sequence[Message]) -> Chapter:
+    if len(cluster) == 1:
+        message = cluster[0]
+        return Chapter(message.run, ((message.boot, message.seq),), message.dropped)
+    order = sorted(
+        (Place(t, message.boot, message.seq), number, index)
+        for number, message in enumerate(cluster)
+        for index, t in enumerate(message.run.t)
+    )
+    columns = dict[str, list[Any]]()
+    for name in COLUMNS:
+        ours = [getattr(message.run, name) for message in cluster]
+        if any(ours):
+            columns[name] = [ours[number][index] if ours[number] else None for _, number, index in order]
+    whole = all(None not in column for column in columns.values())
+    run = Run(**_timed([place.t for place, _, _ in order]), whole=whole, **columns)
+    dropped = Counter[str]()
+    for message in cluster:
+        dropped.update(message.dropped)
+    return Chapter(run, [(place.boot, place.seq) for place, _, _ in order], dict(dropped))
