@@ -5,7 +5,7 @@ SEED ?= 1
 DATA ?= .localcloud/data
 BIN := .venv/bin
 
-.PHONY: setup demo test soak check up services clean
+.PHONY: setup demo test soak check up services peers clean
 .DEFAULT_GOAL := demo
 
 demo: setup
@@ -29,8 +29,10 @@ up: setup
 services: setup
 	@$(BIN)/python -m localcloud services --data $(DATA)
 
+peers: .venv-peers/.installed
+
 clean:
-	rm -rf .localcloud .venv localcloud/node_modules tests/witnesses/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .localcloud .venv .venv-peers localcloud/node_modules tests/witnesses/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 setup: .venv/.installed localcloud/node_modules/.installed
 
@@ -39,6 +41,12 @@ setup: .venv/.installed localcloud/node_modules/.installed
 	@echo "Setting up Python packages in .venv …"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.venv-peers/.installed: benchmarks/requirements-peers.txt
+	@echo "Setting up the libraries that trips are measured beside in .venv-peers …"
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 localcloud/node_modules/.installed: localcloud/package.json localcloud/package-lock.json

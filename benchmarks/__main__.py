@@ -3,9 +3,9 @@
 import argparse
 import json
 
-from benchmarks import broker, coldstart
+from benchmarks import broker, coldstart, trips
 
-BENCHMARKS = {"broker": broker.rows, "coldstart": coldstart.rows}
+BENCHMARKS = {"broker": broker.rows, "coldstart": coldstart.rows, "trips": trips.rows}
 
 
 def main() -> None:

@@ -5,13 +5,11 @@ from the set of messages, and neither from how they were batched nor from when t
 """
 
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, Self
 
 import msgspec
-from msgspec.structs import replace
 
 COLUMNS = (
     "lat",
@@ -50,10 +48,17 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ignition: list[bool] = []
     charging: list[bool] = []
 
-    def behind(self, first: int) -> Self:
-        """Only the samples from this index on."""
-        columns = {name: column[first:] for name in COLUMNS if (column := getattr(self, name))}
-        return type(self)(t=self.t[first:], steps=self.steps[first:], whole=self.whole, **columns)
+    def part(self, first: int, beyond: int) -> Self:
+        """Only these samples; a column without any value in them is empty."""
+        columns = dict[str, Any]()
+        whole = True
+        for name in COLUMNS:
+            if column := getattr(self, name)[first:beyond]:
+                missing = 0 if self.whole else column.count(None)
+                if missing < len(column):
+                    columns[name] = column
+                    whole = whole and not missing
+        return type(self)(t=self.t[first:beyond], steps=self.steps[first : beyond - 1], whole=whole, **columns)
 
 
 def _timed(t: list[int]) -> dict[str, Any]:
@@ -88,11 +93,11 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class Chapter(NamedTuple):
-    """A run, who sent each of its samples (or all of them), and what was dropped from its messages."""
+    """A run, who sent each of its samples (or all of them), and where how many were dropped."""
 
     run: Run
     senders: Sequence[tuple[str, int]]
-    dropped: dict[str, int]
+    dropped: Sequence[tuple[int, dict[str, int]]]  # at the index of the first sample of their message
 
     def place(self, index: int) -> Place:
         """Where a sample stands in the order."""
@@ -102,9 +107,10 @@ class Chapter(NamedTuple):
 def in_order(messages: Iterable[Message], after: Place | None = None) -> list[Chapter]:
     """The messages' samples in their order, those up to `after` left out.
 
-    Messages that overlap in time become one run; others are neither cut nor joined.
+    Messages that overlap in time become one run; others are neither cut nor joined. Leaving out a beginning does not
+    change how the rest falls into runs.
     """
-    later = list(messages) if after is None else [cut for message in messages if (cut := _behind(message, after))]
+    later = [message for message in messages if after is None or message.last > after]
     clusters = list[list[Message]]()
     last: Place | None = None
     for message in sorted(later, key=_first):
@@ -114,41 +120,34 @@ def in_order(messages: Iterable[Message], after: Place | None = None) -> list[Ch
         else:
             clusters.append([message])
             last = message.last
-    return [_chapter(cluster) for cluster in clusters]
+    return [_single(cluster[0], after) if len(cluster) == 1 else _merged(cluster, after) for cluster in clusters]
 
 
 def _first(message: Message) -> Place:
     return message.first
 
 
-def _behind(message: Message, after: Place) -> Message | None:
-    """What was dropped belongs to where the message begins."""
-    if message.first > after:
-        return message
-    if message.last <= after:
-        return None
+def _single(message: Message, after: Place | None) -> Chapter:
+    senders, run = ((message.boot, message.seq),), message.run
+    if after is None or message.first > after:
+        return Chapter(run, senders, ((0, message.dropped),) if message.dropped else ())
     is_later = (message.boot, message.seq) > (after.boot, after.seq)
-    first = (bisect_left if is_later else bisect_right)(message.run.t, after.t)
-    return replace(message, run=message.run.behind(first), dropped={})
+    first = (bisect_left if is_later else bisect_right)(run.t, after.t)
+    return Chapter(run.part(first, len(run.t)), senders, ())
 
 
-def _chapter(cluster: Sequence[Message]) -> Chapter:
-    if len(cluster) == 1:
-        message = cluster[0]
-        return Chapter(message.run, ((message.boot, message.seq),), message.dropped)
+def _merged(cluster: Sequence[Message], after: Place | None) -> Chapter:
     order = sorted(
-        (Place(t, message.boot, message.seq), number, index)
+        (place, number, index)
         for number, message in enumerate(cluster)
         for index, t in enumerate(message.run.t)
+        if (place := Place(t, message.boot, message.seq)) and (after is None or place > after)
     )
     columns = dict[str, list[Any]]()
     for name in COLUMNS:
         ours = [getattr(message.run, name) for message in cluster]
         if any(ours):
             columns[name] = [ours[number][index] if ours[number] else None for _, number, index in order]
-    whole = all(None not in column for column in columns.values())
-    run = Run(**_timed([place.t for place, _, _ in order]), whole=whole, **columns)
-    dropped = Counter[str]()
-    for message in cluster:
-        dropped.update(message.dropped)
-    return Chapter(run, [(place.boot, place.seq) for place, _, _ in order], dict(dropped))
+    run = Run(**_timed([place.t for place, _, _ in order]), whole=False, **columns)
+    dropped = [(index, cluster[number].dropped) for index, (_, number, first) in enumerate(order) if first == 0]
+    return Chapter(run, [(place.boot, place.seq) for place, _, _ in order], [one for one in dropped if one[1]])

@@ -163,7 +163,10 @@ class _Folding:
 
     def take(self, chapter: Chapter, mode: _Mode, first: int, beyond: int) -> None:
         """Goes on with samples of one mode and without a silence between them."""
-        fold, run, ended_before = self.fold, chapter.run, len(self.ended)
+        fold, run, offset, ended_before = self.fold, chapter.run, 0, len(self.ended)
+        if not run.whole:
+            run, offset = run.part(first, beyond), first
+            first, beyond = 0, beyond - first
         self._resume(run, mode, first)
         if self._was_silent(run.t[first]):
             self._over_silence(run, mode, first, beyond)
@@ -176,11 +179,16 @@ class _Folding:
                 self._off(run, first, beyond)
             case "charging":
                 self._charging(run, first, beyond)
-        if first == 0 and chapter.dropped:
-            trip = fold.trip or next(iter(self.ended[: ended_before - len(self.ended) - 1 : -1]), None)
-            if trip is not None:
-                trip.measures.drop(chapter.dropped)
+        for index, counts in chapter.dropped:
+            if first <= index - offset < beyond:
+                self._drop(run.t[index - offset], counts, ended_before)
         _see(fold.seen, run, first, beyond)
+
+    def _drop(self, moment_ms: int, counts: dict[str, int], ended_before: int) -> None:
+        """What could not be used of a message belongs to the record in which its first usable sample lies."""
+        records = [*self.ended[ended_before:], *([self.fold.trip] if self.fold.trip else [])]
+        if records := [record for record in records if record.start_ms <= moment_ms]:
+            records[-1].measures.drop(counts)
 
     # --- pauses and silences
 

@@ -6,15 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from functions.trips.agenda import Policy
-from functions.trips.segmentation import Limits
-from functions.trips.telemetry import NoUsableSample, Sample, Telemetry, decode
+from functions.trips.progress import Arrival
+from functions.trips.samples import Message
+from functions.trips.segmentation import Limits, Rules
+from functions.trips.telemetry import NoUsableSample, decode
 from shared.identity.caller import Caller
+from tests.telemetry import packed
 
 LIMITS = Limits(silence_ms=120_000, flicker_ms=30_000)
-POLICY = Policy(limits=LIMITS, close_after_ms=900_000, lateness_ms=3_600_000)
+POLICY = Policy(rules=Rules(LIMITS), close_after_ms=900_000, lateness_ms=3_600_000)
 MORNING_MS = 1_750_000_000_000
 
 _COLUMNS = {
@@ -42,20 +43,24 @@ def _sample(row: dict[str, str]) -> dict[str, Any]:
 def bodies(samples: Sequence[dict[str, Any]], *, boot: str = "b1", size: int = 30) -> list[bytes]:
     """The messages of one boot."""
     starts = range(0, len(samples), size)
-    return [
-        msgspec.json.encode({"v": 1, "boot": boot, "seq": seq, "samples": samples[start : start + size]})
-        for seq, start in enumerate(starts)
-    ]
+    return [packed(samples[start : start + size], boot, seq) for seq, start in enumerate(starts)]
 
 
-def decoded(sent: Iterable[bytes], arrived_ms: int = 1_800_000_000_000) -> list[Telemetry]:
+def message(seq: int, *groups: Iterable[dict[str, Any]], boot: str = "b1", arrived_ms: int | None = None) -> Message:
+    """One message of any number of samples that can all be used."""
+    rows = [values for group in groups for values in group]
+    arrived_ms = max(row["t"] for row in rows) if arrived_ms is None else arrived_ms
+    return decode(packed(rows, boot, seq), Caller("car", ""), arrived_ms)
+
+
+def decoded(sent: Iterable[bytes], arrived_ms: int = 1_800_000_000_000) -> list[Message | Arrival]:
     """What arrives of the messages, at once; those without a usable sample as mere arrivals."""
-    messages = []
+    messages = list[Message | Arrival]()
     for body in sent:
         try:
             messages.append(decode(body, Caller("car", ""), arrived_ms))
         except NoUsableSample as reason:
-            messages.append(reason.arrival)
+            messages.append(Arrival(reason.boot, reason.seq, arrived_ms))
     return messages
 
 
@@ -74,7 +79,3 @@ def drive(
         }
         for index in range(count + 1)
     ]
-
-
-def samples(*groups: Iterable[dict[str, Any]]) -> list[Sample]:
-    return [Sample(**values) for group in groups for values in group]

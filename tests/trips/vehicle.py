@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from functions.trips import agenda, compact, progress, vehicle_trips
-from functions.trips.progress import Announcement
-from functions.trips.summary import Summary
-from functions.trips.telemetry import Telemetry
+from functions.trips.progress import Announcement, Arrival
+from functions.trips.samples import Message
+from functions.trips.summary import ChargingSession, Summary
 from functions.trips.vehicle_trips import VehicleTrips
 from tests.trips.drives import POLICY
 
@@ -14,35 +14,42 @@ class Vehicle:
     """What was announced is what readers of the trips would see."""
 
     def __init__(self) -> None:
-        self.state = VehicleTrips()
-        self.rows = dict[str, Telemetry]()
+        self.packed = vehicle_trips.encode(VehicleTrips())
+        self.rows = dict[str, Message]()
         self.announced = list[Announcement]()
-        self.too_late = list[Telemetry]()
+        self.too_late = list[Message]()
         self.now_ms = 0
 
-    def hear(self, *messages: Telemetry) -> None:
+    @property
+    def state(self) -> VehicleTrips:
+        """A copy, as it comes from its row."""
+        return vehicle_trips.decode(self.packed)
+
+    def hear(self, *messages: Message | Arrival) -> None:
         """One batch."""
         self.now_ms = max([self.now_ms, *(message.arrived_ms for message in messages)])
-        intake = progress.take_in(self.state, messages, POLICY)
-        if intake.state is not None:
+        state = self.state
+        intake = progress.take_in(state, "car", messages, POLICY)
+        if intake.is_changed:
             for message in intake.new:
                 key = compact.row_key("car", message)
                 self.rows[key] = compact.from_row(key, compact.row_values(message))
             self.too_late += intake.too_late
-            self._save(intake.state)
+            self._save(state, intake.announcements)
         step = agenda.next_step(self.state, POLICY)
         if step is not None and step[0] == "settle" and step[1] <= self.now_ms:
             self.settle()
 
     def settle(self, *, close: bool = False) -> None:
-        while (since_ms := progress.needed_from_ms(self.state, close=close)) is not None:
-            rows = [row for row in self.rows.values() if row.last_ms >= since_ms]
-            state, announcements = progress.settle(self.state, "car", rows, self.now_ms, POLICY, close=close)
-            self._save(state)
-            self.announced += announcements
+        while (state := self.state).is_due or (close and state.is_open):
+            since_ms = progress.needed_from_ms(state)
+            rows = [] if since_ms is None else [row for row in self.rows.values() if row.run.t[-1] >= since_ms]
+            self._save(state, progress.settle(state, "car", rows, self.now_ms, POLICY, close=close))
 
     def close(self) -> None:
-        self._save(progress.waive(self.state))
+        state = self.state
+        progress.waive(state)
+        self._save(state)
         self.settle(close=True)
 
     def sweep(self, now_ms: int) -> list[str]:
@@ -50,36 +57,50 @@ class Vehicle:
         self.now_ms, done = now_ms, list[str]()
         while (step := agenda.next_step(self.state, POLICY)) is not None and step[1] <= now_ms:
             done.append(step[0])
+            state = self.state
             match step[0]:
                 case "waive":
-                    self._save(progress.waive(self.state))
+                    progress.waive(state)
+                    self._save(state)
                 case "settle":
                     self.settle()
                 case "close":
                     self.settle(close=True)
                 case "tidy":
-                    state = progress.tidy(self.state, now_ms)
-                    self.rows = {key: row for key, row in self.rows.items() if row.last_ms > state.horizon_ms}
-                    self._save(progress.tidied(state, now_ms, rows_left=bool(self.rows)))
+                    progress.tidy(state, now_ms)
+                    self.rows = {key: row for key, row in self.rows.items() if row.run.t[-1] > state.horizon_ms}
+                    progress.tidied(state, now_ms, rows_left=bool(self.rows))
+                    self._save(state)
         return done
 
-    def _save(self, state: VehicleTrips) -> None:
-        self.state = vehicle_trips.decode(vehicle_trips.encode(state))
+    def _save(self, state: VehicleTrips, announcements: Sequence[Announcement] = ()) -> None:
+        self.packed = vehicle_trips.encode(state)
         assert self.state == state
+        assert len(announcements) <= progress.PORTION + len(state.known)
+        self.announced += announcements
+
+    @property
+    def _last(self) -> list[Announcement]:
+        last = {(one.kind, one.start_ms): one for one in self.announced}
+        return sorted(last.values(), key=lambda one: one.start_ms)
 
     @property
     def trips(self) -> list[Summary]:
         """The trips as they were announced last, by their start."""
-        last = {one.trip_id: one for one in self.announced}
-        return [one.summary for one in sorted(last.values(), key=lambda one: one.start_ms) if one.summary]
+        return [one.record for one in self._last if isinstance(one.record, Summary)]
+
+    @property
+    def sessions(self) -> list[ChargingSession]:
+        """The charging sessions, likewise."""
+        return [one.record for one in self._last if isinstance(one.record, ChargingSession)]
 
     @property
     def told(self) -> list[tuple[int, bool]]:
-        """Revision of each announcement in turn, and whether it withdrew the trip."""
-        return [(one.revision, one.summary is None) for one in self.announced]
+        """Revision of each announcement of a drive in turn, and whether it withdrew it."""
+        return [(one.revision, one.record is None) for one in self.announced if one.kind == "driven"]
 
 
-def after(messages: Sequence[Telemetry], *, size: int = 1) -> Vehicle:
+def after(messages: Sequence[Message | Arrival], *, size: int = 1) -> Vehicle:
     """The vehicle after these messages, in batches of this size, and after it was closed."""
     vehicle = Vehicle()
     for start in range(0, len(messages), size):
