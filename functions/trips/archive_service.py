@@ -6,7 +6,7 @@ erasure takes is written down before anything goes, so a repetition takes the sa
 
 import logging
 import secrets
-from typing import Literal
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -14,7 +14,9 @@ from functions.trips import archive_store as archive
 from functions.trips import erasure as rules
 from functions.trips import export, retention
 from functions.trips.erasure import Erasure, FinishErasure, ForgetErasures
+from functions.trips.progress import Arrival
 from functions.trips.retention import RemoveOld
+from functions.trips.samples import Message as Telemetry
 from functions.trips.store import Change, Store
 from shared.clock import Clock, from_epoch_ms, to_epoch_ms, utc_now
 from shared.errors import Conflict, Rejected
@@ -31,8 +33,6 @@ COMMANDS = (EraseVehicle, FinishErasure, ForgetErasures, RemoveOld)
 DECISIONS = 6  # so often a decision is made anew when someone else was faster
 VEHICLES_AT_ONCE = 200  # for one message, so that it is done well within its lock
 ERASURES_AT_ONCE = 200
-
-Format = Literal["gpx", "json"]
 
 _warm = Store()
 
@@ -134,17 +134,40 @@ async def _finish(vehicle_id: str, request_id: str, store: Store) -> None:
     await archive.remember(replace(erasure, removed={}, is_done=True))
 
 
-async def is_erased(vehicle_id: str, arrived_ms: int, measured_ms: int | None = None) -> bool:
-    """Whether a message is of before an erasure: then it must be dropped, and not parked either.
+async def is_erased(vehicle_id: str, arrived_ms: int) -> bool:
+    """Whether a message that arrived then is of before an erasure: it must be dropped, and not parked either.
 
-    `measured_ms` is when its last sample was measured. To be asked only about what would be parked: what would be
-    taken in is known by the state's horizon. Raises `Unavailable`.
+    To be asked about what would be parked, which is little. Raises `Unavailable`.
     """
-    known = await archive.erasures(vehicle_id)
-    if not any(erasure.covers(arrived_ms, measured_ms) for erasure in known):
-        return False
-    log.info("trips: dropped a message of before an erasure")
-    return True
+    is_covered = any(erasure.covers(arrived_ms) for erasure in await archive.erasures(vehicle_id))
+    if is_covered:
+        log.info("trips: dropped a message of before an erasure")
+    return is_covered
+
+
+async def without_erased(
+    vehicle_id: str, sent: Sequence[Telemetry | Arrival], horizon_ms: int
+) -> Sequence[Telemetry | Arrival]:
+    """The messages but for those of before an erasure, of which the vehicle's state must not know either.
+
+    `horizon_ms` is that of the state: one that began anew at an erasure has none earlier, so for all other messages
+    nothing is read. Raises `Unavailable`.
+    """
+    doubtful = [message for message in sent if min(message.arrived_ms, _measured_ms(message)) <= horizon_ms]
+    known = await archive.erasures(vehicle_id) if doubtful else []
+    dropped = [
+        message
+        for message in doubtful
+        if any(erasure.covers(message.arrived_ms, _measured_ms(message)) for erasure in known)
+    ]
+    if dropped:
+        log.info("trips: dropped %d messages of before an erasure", len(dropped))
+    return [message for message in sent if message not in dropped] if dropped else sent
+
+
+def _measured_ms(message: Telemetry | Arrival) -> int:
+    """When its last sample was measured; of a message without a usable one, when it arrived."""
+    return message.arrived_ms if isinstance(message, Arrival) else message.run.t[-1]
 
 
 # --- What is too old

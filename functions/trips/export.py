@@ -1,7 +1,7 @@
 """What is stored about a vehicle, for the person whom it is about (GDPR Art. 15 and 20): all of it as JSON. Pure."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -25,11 +25,11 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True):
     """Everything: rows as they are stored, newest first, the messages of the last days and what is not finished."""
 
     vehicle_id: str
-    trips: list[Mapping[str, Any]] = []
-    charging_sessions: list[Mapping[str, Any]] = []
-    messages: list[Message] = []
-    open_trips: list[VehicleTrips] = []
-    set_aside: list[SetAside] = []
+    trips: Sequence[Mapping[str, Any]] = ()
+    charging_sessions: Sequence[Mapping[str, Any]] = ()
+    messages: Sequence[Message] = ()
+    open_trips: Sequence[VehicleTrips] = ()
+    set_aside: Sequence[SetAside] = ()
 
 
 def to_json(archive: Archive, exported_at_ms: int) -> bytes:

@@ -11,20 +11,26 @@ from functions.trips import archive_service, vehicle_trips
 from functions.trips import store as trip_store
 from functions.trips.archive_store import PARKED_FROM
 from functions.trips.erasure import MARK_MS, SECOND_LOOK_MS
+from functions.trips.progress import Arrival
 from functions.trips.store import Store, partition_of
+from functions.trips.telemetry import decode as telemetry
 from functions.trips.vehicle_trips import VehicleTrips
 from shared import settings
 from shared.clock import from_epoch_ms
 from shared.errors import Rejected
+from shared.identity.caller import Caller
 from shared.messaging import publisher
 from shared.messaging.contracts import EraseVehicle
 from shared.messaging.publisher import Outgoing
 from shared.storage import blobs
 from shared.storage.tables import Row, Table, upsert
+from tests.telemetry import packed
 from tests.trips.conftest import Announced, Car
 from tests.trips.drives import MORNING_MS, bodies, drive
 from tests.trips.filled import ARRIVED_MS, ERASED_MS, HELD, MARKS, a_day, erase, fill, finish, forget, obey
 from tests.trips.walk import everything, traces
+
+CALLER = Caller("car", "")
 
 pytestmark = pytest.mark.usefixtures("alone")
 
@@ -267,11 +273,21 @@ async def test_an_erasure_of_what_cannot_be_is_refused(car: Car, vehicle_id: str
 
 
 async def test_it_is_known_of_each_message_whether_it_is_of_before(car: Car, commands: list[Outgoing]) -> None:
+    """By its arrival if it is unusable, otherwise also by what it measured."""
+
+    async def is_dropped(arrived_ms: int, measured_ms: int) -> bool:
+        sent = telemetry(packed([{"t": measured_ms, "lat": 50.0, "lon": 8.0}], "b9", 0), CALLER, arrived_ms)
+        return await archive_service.without_erased(car.vehicle_id, [sent], ERASED_MS) == []
+
     assert not await archive_service.is_erased(car.vehicle_id, ERASED_MS)
+    assert not await is_dropped(ERASED_MS, ERASED_MS)
     await fill(car)
     await erase(car)
     assert await archive_service.is_erased(car.vehicle_id, ERASED_MS)
     assert not await archive_service.is_erased(car.vehicle_id, ERASED_MS + 1)
-    assert await archive_service.is_erased(car.vehicle_id, ERASED_MS + 1, ERASED_MS)
-    assert not await archive_service.is_erased(car.vehicle_id, ERASED_MS + 1, ERASED_MS + 1)
     assert not await archive_service.is_erased(car.vehicle_id[:-1], ERASED_MS)
+    assert await is_dropped(ERASED_MS, ERASED_MS + 5_000_000), "the clock is ahead"
+    assert await is_dropped(ERASED_MS + 1, ERASED_MS), "it comes late"
+    assert not await is_dropped(ERASED_MS + 1, ERASED_MS + 1)
+    arrivals = [Arrival("b9", seq, ERASED_MS + seq) for seq in (0, 1)]
+    assert await archive_service.without_erased(car.vehicle_id, arrivals, ERASED_MS) == arrivals[1:]

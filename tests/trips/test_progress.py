@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.trips import vehicle_trips
-from functions.trips.progress import take_in
+from functions.trips.progress import Arrival, take_in
 from functions.trips.reception import MAX_RANGES
-from functions.trips.progress import Arrival
 from functions.trips.samples import Message, in_order
 from functions.trips.segmentation import Fold, advance, as_ended
 from functions.trips.summary import ChargingSession, Summary, summarise
