@@ -27,7 +27,6 @@ import msgspec
 from azure.core.pipeline.transport import AioHttpTransport
 
 from benchmarks.trips_drives import Fleet, Message, traffic
-from benchmarks.trips_pipeline import wire
 from functions.trips import messages, service
 from functions.trips.store import SUB_SHARDS, Store
 from localcloud.configuration import load
@@ -167,7 +166,7 @@ class Instance:
         arrived_at = from_epoch_ms(message.arrived_ms)
         origin = Origin(TELEMETRY_HUB, f"{self._hub_partition}/{number}", arrived_at, message.vehicle_id)
         sender = Caller(message.vehicle_id, "g")
-        return DeviceMessage(sender, wire(message.body), arrived_at, self._hub_partition, number, origin)
+        return DeviceMessage(sender, message.body, arrived_at, self._hub_partition, number, origin)
 
     async def hear(self, batches: int | None, phase: Phase) -> None:
         """So many of the batches that are left, or all."""

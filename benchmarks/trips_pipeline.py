@@ -5,22 +5,20 @@ The one place where the benchmark of trips knows the job's modules.
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from benchmarks.trips_drives import Message
 from functions.trips import agenda, progress, telemetry, vehicle_trips
-from functions.trips.agenda import Policy, with_alarm
+from functions.trips.agenda import set_alarm
 from functions.trips.progress import Announcement
-from functions.trips.segmentation import Limits
+from functions.trips.samples import Message as Telemetry
 from functions.trips.summary import Summary
-from functions.trips.telemetry import Telemetry
 from functions.trips.vehicle_trips import VehicleTrips
 from shared.identity.caller import Caller
+from tests.trips.drives import POLICY
 
-POLICY = Policy(Limits(silence_ms=120_000, flicker_ms=30_000), close_after_ms=900_000, lateness_ms=3_600_000)
 _KEPT_MS = 3 * 3_600_000  # of messages in memory: longer than any trip and the lateness of any message here
 
 
@@ -34,24 +32,29 @@ class Input(NamedTuple):
 
 def prepare(messages: Sequence[Message]) -> list[Input]:
     senders = {message.vehicle_id: Caller(message.vehicle_id, "") for message in messages}
-    return [Input(senders[one.vehicle_id], one.arrived_ms, wire(one.body)) for one in messages]
+    return [Input(senders[one.vehicle_id], one.arrived_ms, one.body) for one in messages]
 
 
-def wire(body: bytes) -> bytes:
-    """The columnar body in the form that the job reads: row by row."""
-    told: dict[str, Any] = msgspec.json.decode(body)
-    head = {name: told.pop(name) for name in ("v", "boot", "seq")}
-    told["t"] = list(accumulate(told["t"]))
-    count = len(told["t"])
-    full = {name: values if len(values) == count else values * count for name, values in told.items()}
-    rows = [dict(zip(full, row, strict=True)) for row in zip(*full.values(), strict=True)]
-    return msgspec.json.encode({**head, "samples": rows})
+_Values = list[float | None]
 
 
 class _Bare(msgspec.Struct, gc=False):
     boot: str
     seq: int
-    samples: list[telemetry.Sample]
+    t: list[int]
+    lat: _Values = []
+    lon: _Values = []
+    speed_kmh: _Values = []
+    odo_km: _Values = []
+    soc_pct: _Values = []
+    power_kw: _Values = []
+    fuel_l_h: _Values = []
+    fuel_pct: _Values = []
+    temp_c: _Values = []
+    lateral_ms2: _Values = []
+    gear: list[str | None] = []
+    ignition: list[bool | None] = []
+    charging: list[bool | None] = []
 
 
 _bare = msgspec.json.Decoder(_Bare)
@@ -74,8 +77,8 @@ class Pipeline:
 
     def __init__(self) -> None:
         self.states = dict[str, bytes]()
-        self.trips = dict[str, Summary]()
-        self._kept = defaultdict[str, list[Telemetry]](list)
+        self.trips = dict[tuple[str, int], Summary]()
+        self._rows = defaultdict[str, list[tuple[int, Input]]](list)  # with the time of their last sample
 
     def take(self, batch: Sequence[Input]) -> None:
         """What the service does with a batch."""
@@ -85,17 +88,22 @@ class Pipeline:
             vehicles[message.sender.vehicle_id].append(decoded)
         for vehicle_id, messages in vehicles.items():
             state = self._state(vehicle_id)
-            intake = progress.take_in(state, messages, POLICY)
-            if intake.state is not None:
-                self._kept[vehicle_id] += intake.new
-                self._announce_due(vehicle_id, intake.state)
+            intake = progress.take_in(state, vehicle_id, messages, POLICY)
+            if intake.is_changed:
+                rows = self._rows[vehicle_id]
+                rows += [(new.run.t[-1], Input(Caller(vehicle_id, ""), new.arrived_ms, new.body)) for new in intake.new]
+                self._announce(vehicle_id, intake.announcements)
+                while (step := agenda.next_step(state, POLICY)) and step[0] == "settle" and step[1] <= state.heard_ms:
+                    self._settle(vehicle_id, state)
+                self._store(vehicle_id, state)
 
     def close(self) -> None:
         """What the sweep does when the vehicles have fallen silent."""
         for vehicle_id in list(self.states):
-            state = progress.waive(self._state(vehicle_id))
-            while progress.needed_from_ms(state, close=True) is not None:
-                state = self._settle(vehicle_id, state, close=True)
+            state = self._state(vehicle_id)
+            progress.waive(state)
+            while state.is_due or state.is_open:
+                self._settle(vehicle_id, state, close=True)
             self._store(vehicle_id, state)
 
     def _state(self, vehicle_id: str) -> VehicleTrips:
@@ -103,29 +111,25 @@ class Pipeline:
         return VehicleTrips() if stored is None else vehicle_trips.decode(stored)
 
     def _store(self, vehicle_id: str, state: VehicleTrips) -> None:
-        self.states[vehicle_id] = vehicle_trips.encode(with_alarm(state, POLICY))
+        set_alarm(state, POLICY)
+        self.states[vehicle_id] = vehicle_trips.encode(state)
 
-    def _announce_due(self, vehicle_id: str, state: VehicleTrips) -> None:
-        while (step := agenda.next_step(state, POLICY)) and step[0] == "settle" and step[1] <= state.heard_ms:
-            state = self._settle(vehicle_id, state)
-        self._store(vehicle_id, state)
+    def _settle(self, vehicle_id: str, state: VehicleTrips, *, close: bool = False) -> None:
+        since_ms = progress.needed_from_ms(state)
+        rows = self._rows[vehicle_id] = [one for one in self._rows[vehicle_id] if one[0] > state.heard_ms - _KEPT_MS]
+        read = [] if since_ms is None else [one for last_ms, one in rows if last_ms >= since_ms]
+        messages = [telemetry.decode(one.body, one.sender, one.arrived_ms) for one in read]
+        told = progress.settle(state, vehicle_id, messages, state.heard_ms, POLICY, close=close)
+        self._announce(vehicle_id, told)
 
-    def _settle(self, vehicle_id: str, state: VehicleTrips, *, close: bool = False) -> VehicleTrips:
-        since_ms = progress.needed_from_ms(state, close=close)
-        assert since_ms is not None
-        oldest_ms = state.heard_ms - _KEPT_MS
-        kept = self._kept[vehicle_id] = [one for one in self._kept[vehicle_id] if one.last_ms > oldest_ms]
-        rows = [one for one in kept if one.last_ms >= since_ms]
-        state, announcements = progress.settle(state, vehicle_id, rows, state.heard_ms, POLICY, close=close)
-        self._announce(announcements)
-        return state
-
-    def _announce(self, announcements: Sequence[Announcement]) -> None:
+    def _announce(self, vehicle_id: str, announcements: Sequence[Announcement]) -> None:
         for told in announcements:
-            if told.summary is None:
-                self.trips.pop(told.trip_id, None)
+            if told.kind != "driven":
+                continue
+            if isinstance(told.record, Summary):
+                self.trips[vehicle_id, told.start_ms] = told.record
             else:
-                self.trips[told.trip_id] = told.summary
+                self.trips.pop((vehicle_id, told.start_ms), None)
 
 
 def run(messages: Sequence[Input], batch_size: int) -> Pipeline:

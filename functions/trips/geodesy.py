@@ -1,6 +1,7 @@
 """Positions on the earth: distances, and routes as text."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from math import asin, cos, radians, sin, sqrt
 
 EARTH_RADIUS_M = 6_371_008.8
@@ -26,21 +27,21 @@ def encoded(points: Iterable[tuple[int, int]], origin: tuple[int, int] = (0, 0))
 
     https://developers.google.com/maps/documentation/utilities/polylinealgorithm
     """
-    text = list[str]()
+    text = ""
     lat, lon = origin
     for point in points:
-        _append_number(text, point[0] - lat)
-        _append_number(text, point[1] - lon)
+        text += _number(point[0] - lat) + _number(point[1] - lon)
         lat, lon = point
-    return "".join(text)
+    return text
 
 
-def _append_number(text: list[str], number: int) -> None:
-    bits = ~(number << 1) if number < 0 else number << 1
+@lru_cache(4096)
+def _number(number: int) -> str:
+    bits, text = ~(number << 1) if number < 0 else number << 1, ""
     while bits >= 0x20:
-        text.append(chr((0x20 | (bits & 0x1F)) + 63))
+        text += chr((0x20 | (bits & 0x1F)) + 63)
         bits >>= 5
-    text.append(chr(bits + 63))
+    return text + chr(bits + 63)
 
 
 def decoded(text: str) -> list[tuple[int, int]]:

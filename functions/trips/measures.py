@@ -5,30 +5,21 @@ is bridged, a silence is not. Parts that follow each other add up.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from itertools import pairwise
 from operator import add, mul, sub
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from functions.trips.driving import EVENT_MS, RURAL_KMH, SHORTEST_MS, URBAN_KMH, Harshness, Pace, accelerations
 from functions.trips.route import Route
 from functions.trips.samples import Run
 
 IDLE_BELOW_KMH = 1.0
-# Shares of the road by speed as emission law cuts them: Regulation (EU) 2017/1151, annex IIIA, 6.3 to 6.5.
-URBAN_KMH = 60.0
-RURAL_KMH = 90.0
-_EVENT_MS = 3000  # of harsh driving that follow each other more closely it is one event
+REFUELLED_PCT = 5.0  # a level that rises by less has only stopped to slosh
 
 HOUR_MS = 3_600_000
-
-
-class Harshness(NamedTuple):
-    """From which acceleration on driving is harsh, in m/s²."""
-
-    braking: float
-    acceleration: float
-    cornering: float
 
 
 class Edge(msgspec.Struct, array_like=True):
@@ -36,6 +27,7 @@ class Edge(msgspec.Struct, array_like=True):
 
     speed_ms: int = 0
     speed_kmh: float | None = None
+    pace: Pace | None = None
     power_ms: int = 0
     power_kw: float | None = None
     fuel_ms: int = 0
@@ -54,6 +46,7 @@ class Measures(msgspec.Struct, array_like=True):
     urban: float = 0.0
     rural: float = 0.0
     motorway: float = 0.0
+    motorway_ms: int = 0
     idle_ms: int = 0
     max_kmh: float | None = None
     drawn: float = 0.0  # kW·ms
@@ -68,12 +61,13 @@ class Measures(msgspec.Struct, array_like=True):
     soc_last_pct: float | None = None
     fuel_first_pct: float | None = None
     fuel_last_pct: float | None = None
+    is_refuelled: bool = False
     temp_sum: float = 0.0
     temp_count: int = 0
     brakings: int = 0
     accelerations: int = 0
     cornerings: int = 0
-    harsh_ms: int = 0  # latest event of each kind
+    harsh_braking_ms: int = 0  # latest event of each kind
     harsh_acceleration_ms: int = 0
     harsh_cornering_ms: int = 0
     silent_ms: int = 0  # bridged silences, all and the longest
@@ -84,10 +78,7 @@ class Measures(msgspec.Struct, array_like=True):
 
     def fork(self) -> "Measures":
         """Measures of what follows, from the same edge on."""
-        edge = self.edge
-        return Measures(
-            edge=Edge(edge.speed_ms, edge.speed_kmh, edge.power_ms, edge.power_kw, edge.fuel_ms, edge.fuel_l_h)
-        )
+        return Measures(edge=copy(self.edge))
 
     def extend(
         self, run: Run, first: int, beyond: int, silence_ms: int, harshness: Harshness, *, follows: bool = True
@@ -96,12 +87,12 @@ class Measures(msgspec.Struct, array_like=True):
         if first == beyond:
             return
         self.samples += beyond - first
-        if run.speed_kmh:
-            self._drive(*_rate(run, run.speed_kmh, first, beyond), silence_ms, harshness)
-        if run.power_kw:
-            self._draw(*_rate(run, run.power_kw, first, beyond), silence_ms)
-        if run.fuel_l_h:
-            self._burn(*_rate(run, run.fuel_l_h, first, beyond), silence_ms)
+        if run.speed_kmh and (rate := _rate(run, run.speed_kmh, first, beyond, silence_ms)):
+            self._drive(rate, harshness)
+        if run.power_kw and (rate := _rate(run, run.power_kw, first, beyond, silence_ms)):
+            self._draw(rate)
+        if run.fuel_l_h and (rate := _rate(run, run.fuel_l_h, first, beyond, silence_ms)):
+            self._burn(rate)
         self._read(run, first, beyond)
         if run.lateral_ms2:
             self._corner(run, first, beyond, harshness.cornering)
@@ -121,6 +112,9 @@ class Measures(msgspec.Struct, array_like=True):
         if run.fuel_pct and (ends := _ends(run, run.fuel_pct, first, beyond)):
             if self.fuel_first_pct is None:
                 self.fuel_first_pct = ends[0]
+            elif self.fuel_last_pct is not None and ends[0] - self.fuel_last_pct >= REFUELLED_PCT:
+                self.is_refuelled = True
+            self.is_refuelled = self.is_refuelled or ends[1] - ends[0] >= REFUELLED_PCT
             self.fuel_last_pct = ends[1]
         if run.temp_c and (ends := _ends(run, run.temp_c, first, beyond)):
             self.temp_sum += ends[1]
@@ -143,111 +137,97 @@ class Measures(msgspec.Struct, array_like=True):
         if values[0] != values[-1] and values != sorted(values):
             self.odo_falls = True
 
-    def _drive(
-        self, t: Sequence[int], steps: list[int], values: list[float], silence_ms: int, harshness: Harshness
-    ) -> None:
-        if not values:
-            return
-        edge, self.has_speed = self.edge, True
+    def _drive(self, rate: "_Rate", harshness: Harshness) -> None:
+        edge, values = self.edge, rate.values
+        self.has_speed = True
+        last = values[-1]
         lowest, highest = min(values), max(values)
         if self.max_kmh is None or highest > self.max_kmh:
             self.max_kmh = highest
-        if edge.speed_kmh is not None and t[0] - edge.speed_ms < silence_ms:
-            steps = [t[0] - edge.speed_ms, *steps]
-            values = [edge.speed_kmh, *values]
+        rate = rate.following(edge.speed_ms, edge.speed_kmh)
+        if edge.speed_kmh is not None and rate.values is not values:
             lowest, highest = min(lowest, edge.speed_kmh), max(highest, edge.speed_kmh)
-        edge.speed_ms, edge.speed_kmh = t[-1], values[-1]
-        if not steps:
-            return
-        ways = _trapezoids(steps, values, silence_ms)
-        way = sum(ways)
-        self.way += way
+        edge.speed_ms, edge.speed_kmh = rate.last_ms, last
         if highest <= URBAN_KMH:
+            way = rate.area()
             self.urban += way
         elif lowest > RURAL_KMH:
+            way = rate.area()
             self.motorway += way
-        elif lowest > URBAN_KMH and highest <= RURAL_KMH:
-            self.rural += way
+            self.motorway_ms += rate.measured_ms()
         else:
-            self._share(ways, values)
+            way = self._share(rate)
+        self.way += way
         if lowest < IDLE_BELOW_KMH:
-            self.idle_ms += sum(
-                step for step, kmh in zip(steps, values, strict=False) if kmh < IDLE_BELOW_KMH and step < silence_ms
-            )
-        weakest = min(harshness.braking, harshness.acceleration) * 0.0036 * min(steps)
-        if highest - lowest >= weakest:
-            self._hurry(t, steps, values, silence_ms, harshness)
+            self.idle_ms += rate.below_ms(IDLE_BELOW_KMH)
+        self._hurry(rate, highest - lowest, harshness)
 
-    def _share(self, ways: Sequence[float], values: Sequence[float]) -> None:
+    def _share(self, rate: "_Rate") -> float:
         """The road between two samples belongs to the class of their mean speed."""
-        for way, a, b in zip(ways, values, values[1:], strict=False):
+        urban, rural, motorway = 0.0, 0.0, 0.0
+        for way, step, a, b in zip(rate.areas(), rate.steps, rate.values, rate.values[1:], strict=False):
             mean_kmh = (a + b) / 2
             if mean_kmh <= URBAN_KMH:
-                self.urban += way
+                urban += way
             elif mean_kmh <= RURAL_KMH:
-                self.rural += way
+                rural += way
             else:
-                self.motorway += way
+                motorway += way
+                self.motorway_ms += step if way else 0
+        self.urban += urban
+        self.rural += rural
+        self.motorway += motorway
+        return urban + rural + motorway
 
-    def _hurry(
-        self, t: Sequence[int], steps: Sequence[int], values: Sequence[float], silence_ms: int, harshness: Harshness
-    ) -> None:
-        changes = list(map(sub, values[1:], values))
-        shortest_ms = min(steps)
-        if (
-            max(changes) < harshness.acceleration * 0.0036 * shortest_ms
-            and min(changes) > -harshness.braking * 0.0036 * shortest_ms
-        ):
-            return
-        moment_ms = t[-1] - sum(steps)
-        for step, change in zip(steps, changes, strict=True):
-            moment_ms += step
-            if not 0 < step < silence_ms:
-                continue
-            if change <= -harshness.braking * 0.0036 * step:
-                self.brakings += moment_ms - self.harsh_ms > _EVENT_MS
-                self.harsh_ms = moment_ms
-            elif change >= harshness.acceleration * 0.0036 * step:
-                self.accelerations += moment_ms - self.harsh_acceleration_ms > _EVENT_MS
+    def _hurry(self, rate: "_Rate", spread_kmh: float, harshness: Harshness) -> None:
+        """Counts harsh braking and acceleration; most samples show by simple bounds that there was none."""
+        edge = self.edge
+        least_kmh = min(harshness.braking, harshness.acceleration) * 0.0036 * SHORTEST_MS
+        if rate.step_ms >= SHORTEST_MS and edge.pace is not None:
+            is_calm = spread_kmh < least_kmh and abs(rate.values[0] - edge.pace.kmh) < least_kmh
+            if not is_calm:
+                changes = list(map(sub, rate.values[1:], rate.values))
+                is_calm = bool(changes) and max(changes) < least_kmh and min(changes) > -least_kmh
+            if is_calm:
+                edge.pace = rate.latest_pace(edge.pace)
+                return
+        found, edge.pace = accelerations(rate.t, rate.values[-len(rate.t) :], edge.pace)
+        for moment_ms, ms2 in found:
+            if ms2 <= -harshness.braking:
+                self.brakings += moment_ms - self.harsh_braking_ms > EVENT_MS
+                self.harsh_braking_ms = moment_ms
+            elif ms2 >= harshness.acceleration:
+                self.accelerations += moment_ms - self.harsh_acceleration_ms > EVENT_MS
                 self.harsh_acceleration_ms = moment_ms
 
     def _corner(self, run: Run, first: int, beyond: int, limit_ms2: float) -> None:
-        t, _, values = _rate(run, run.lateral_ms2, first, beyond)
-        if not values or (max(values) < limit_ms2 and min(values) > -limit_ms2):
+        values = run.lateral_ms2[first:beyond]
+        if run.whole and max(values) < limit_ms2 and min(values) > -limit_ms2:
             return
-        for moment_ms, value in zip(t, values, strict=True):
-            if abs(value) >= limit_ms2:
-                self.cornerings += moment_ms - self.harsh_cornering_ms > _EVENT_MS
+        for moment_ms, value in zip(run.t[first:beyond], values, strict=True):
+            if value is not None and abs(value) >= limit_ms2:
+                self.cornerings += moment_ms - self.harsh_cornering_ms > EVENT_MS
                 self.harsh_cornering_ms = moment_ms
 
-    def _draw(self, t: Sequence[int], steps: list[int], values: list[float], silence_ms: int) -> None:
-        if not values:
+    def _draw(self, rate: "_Rate") -> None:
+        edge, last = self.edge, rate.values[-1]
+        self.has_power = True
+        rate = rate.following(edge.power_ms, edge.power_kw)
+        edge.power_ms, edge.power_kw = rate.last_ms, last
+        if min(rate.values) >= 0.0:
+            self.drawn += rate.area()
             return
-        edge, self.has_power = self.edge, True
-        if edge.power_kw is not None and t[0] - edge.power_ms < silence_ms:
-            steps, values = [t[0] - edge.power_ms, *steps], [edge.power_kw, *values]
-        edge.power_ms, edge.power_kw = t[-1], values[-1]
-        if not steps:
-            return
-        areas = _trapezoids(steps, values, silence_ms)
-        total = sum(areas)
-        if min(values) >= 0.0:
-            self.drawn += total
-            return
-        amount = sum(map(abs, areas))
+        areas = rate.areas()
+        total, amount = sum(areas), sum(map(abs, areas))
         self.drawn += (amount + total) / 2
         self.recuperated += (amount - total) / 2
 
-    def _burn(self, t: Sequence[int], steps: list[int], values: list[float], silence_ms: int) -> None:
-        if not values:
-            return
-        edge = self.edge
-        self.has_fuel = self.has_fuel or len(values) > 1 or edge.fuel_l_h is not None
-        if edge.fuel_l_h is not None and t[0] - edge.fuel_ms < silence_ms:
-            steps, values = [t[0] - edge.fuel_ms, *steps], [edge.fuel_l_h, *values]
-        edge.fuel_ms, edge.fuel_l_h = t[-1], values[-1]
-        if steps:
-            self.fuel += sum(_trapezoids(steps, values, silence_ms))
+    def _burn(self, rate: "_Rate") -> None:
+        edge, last = self.edge, rate.values[-1]
+        rate = rate.following(edge.fuel_ms, edge.fuel_l_h)
+        edge.fuel_ms, edge.fuel_l_h = rate.last_ms, last
+        self.has_fuel = self.has_fuel or len(rate.values) > 1
+        self.fuel += rate.area()
 
     def join(self, later: "Measures") -> None:
         """Goes on with measures that were forked from these."""
@@ -291,13 +271,14 @@ _INSTRUMENTS = (
     ("soc_first_pct", "soc_last_pct"),
     ("fuel_first_pct", "fuel_last_pct"),
 )
-_FLAGS = ("has_speed", "has_power", "has_fuel", "odo_falls")
+_FLAGS = ("has_speed", "has_power", "has_fuel", "odo_falls", "is_refuelled")
 _SUMS = (
     "samples",
     "way",
     "urban",
     "rural",
     "motorway",
+    "motorway_ms",
     "idle_ms",
     "drawn",
     "recuperated",
@@ -310,17 +291,74 @@ _SUMS = (
     "silent_ms",
     "across_m",
 )
-_LATEST = ("harsh_ms", "harsh_acceleration_ms", "harsh_cornering_ms", "longest_silence_ms")
+_LATEST = ("harsh_braking_ms", "harsh_acceleration_ms", "harsh_cornering_ms", "longest_silence_ms")
 
 
-def _rate(run: Run, column: list[Any], first: int, beyond: int) -> tuple[list[int], list[int], list[float]]:
-    """The samples that have a value: times, the steps between them, values."""
+class _Rate:
+    """Values of a rate, and the steps between them in milliseconds. Nothing was measured in a silence."""
+
+    __slots__ = ("silence_ms", "step_ms", "steps", "t", "values")
+
+    def __init__(self, t: list[int], steps: list[int], step_ms: int, values: list[float], silence_ms: int) -> None:
+        self.t, self.steps, self.values = t, steps, values
+        self.step_ms = step_ms  # of all steps, shorter than a silence; or 0
+        self.silence_ms = silence_ms
+
+    @property
+    def last_ms(self) -> int:
+        return self.t[-1]
+
+    def following(self, edge_ms: int, edge: float | None) -> "_Rate":
+        """With the value before, unless a silence lies between."""
+        step_ms = self.t[0] - edge_ms
+        if edge is None or step_ms >= self.silence_ms:
+            return self
+        is_even = step_ms == self.step_ms or len(self.values) == 1
+        return _Rate(self.t, [step_ms, *self.steps], step_ms if is_even else 0, [edge, *self.values], self.silence_ms)
+
+    def area(self) -> float:
+        """Twice the area by the trapezoid rule."""
+        values = self.values
+        if self.step_ms:
+            return self.step_ms * (2 * sum(values) - values[0] - values[-1])
+        return sum(self.areas())
+
+    def areas(self) -> list[float]:
+        """The same of each step."""
+        steps, values = self.steps, self.values
+        if not self.step_ms and steps and max(steps) >= self.silence_ms:
+            steps = [step if step < self.silence_ms else 0 for step in steps]
+        return list(map(mul, steps, map(add, values, values[1:])))
+
+    def measured_ms(self) -> int:
+        """The time without silences."""
+        return sum(step for step in self.steps if step < self.silence_ms)
+
+    def below_ms(self, limit: float) -> int:
+        """How long the value was below: it holds until the next one."""
+        steps = zip(self.steps, self.values, strict=False)
+        return sum(step for step, value in steps if value < limit and step < self.silence_ms)
+
+    def latest_pace(self, before: Pace) -> Pace:
+        """The latest value, and since when it was reported; for steps that are long enough to be compared."""
+        values, t = self.values[-len(self.t) :], self.t
+        index = len(values) - 1
+        while index > 0 and values[index - 1] == values[index]:
+            index -= 1
+        return before if index == 0 and values[0] == before.kmh else Pace(values[index], t[index])
+
+
+def _rate(run: Run, column: list[Any], first: int, beyond: int, silence_ms: int) -> _Rate | None:
+    """The samples that have a value, if there are any."""
     t, values = run.t[first:beyond], column[first:beyond]
     if run.whole or None not in values:
-        return t, run.steps[first : beyond - 1], values
+        step_ms = run.step_ms if run.step_ms < silence_ms else 0
+        return _Rate(t, run.steps[first : beyond - 1], step_ms, values, silence_ms)
     known = [(moment_ms, value) for moment_ms, value in zip(t, values, strict=True) if value is not None]
+    if not known:
+        return None
     t = [moment_ms for moment_ms, _ in known]
-    return t, [b - a for a, b in pairwise(t)], [value for _, value in known]
+    return _Rate(t, [b - a for a, b in pairwise(t)], 0, [value for _, value in known], silence_ms)
 
 
 def _ends(run: Run, column: list[Any], first: int, beyond: int) -> tuple[float, float] | None:
@@ -329,10 +367,3 @@ def _ends(run: Run, column: list[Any], first: int, beyond: int) -> tuple[float, 
     if not run.whole:
         values = [value for value in values if value is not None]
     return (values[0], values[-1]) if values else None
-
-
-def _trapezoids(steps: Sequence[int], values: Sequence[float], silence_ms: int) -> list[float]:
-    """Twice the area between each two samples; nothing was measured in a silence."""
-    if max(steps) >= silence_ms:
-        steps = [step if step < silence_ms else 0 for step in steps]
-    return list(map(mul, steps, map(add, values, values[1:])))

@@ -5,7 +5,7 @@ stretches are true is decided in the end, by how long each was supported and how
 is trusted for being the first: a track that begins with (0, 0) loses that one and not all others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from math import cos, radians, sqrt
 
@@ -31,6 +31,7 @@ MAX_STRETCHES = 8
 
 _MIN_STEP2 = (MIN_STEP_M / DEGREE_M) ** 2
 _NEVER_IMPOSSIBLE2 = (JUMP_SLACK_M / DEGREE_M) ** 2
+_LONG2 = (2000.0 / DEGREE_M) ** 2
 
 
 class Stretch(msgspec.Struct, array_like=True):
@@ -68,21 +69,19 @@ class Route(msgspec.Struct, array_like=True):
             t, lat, lon = [t[i] for i in known], [lat[i] for i in known], [lon[i] for i in known]
         if not t:
             return
-        stride = self._stride(run, first, beyond, t, lat, lon)
         if not self.stretches:
             self._begin(lat[0], lon[0], t[0])
+        stride = self._stride(run, first, beyond, t, lat, lon)
         skipped = (len(t) - 1) % stride  # so that the last one is looked at
-        looked_at = range(skipped, len(t), stride)
-        rest = len(t) - len(looked_at)
-        for at, y, x in zip(t[skipped::stride], lat[skipped::stride], lon[skipped::stride], strict=True):
-            self._step(at, y, x)
-        self.stretches[-1].fixes += rest
+        fixes = zip(t[skipped::stride], lat[skipped::stride], lon[skipped::stride], strict=True)
+        while broken := self._go_on(fixes):
+            self._begin(*broken, fixes=1)
+        self.stretches[-1].fixes += len(t) - len(range(skipped, len(t), stride))
 
     def pass_by(self, t: int, lat: float, lon: float) -> None:
         """Goes on with one position."""
-        if not self.stretches:
-            self._begin(lat, lon, t)
-        self._step(t, lat, lon)
+        if not self.stretches or self._go_on(iter([(t, lat, lon)])):
+            self._begin(lat, lon, t, fixes=1)
 
     def arrive(self, lat: float, lon: float) -> None:
         """Ends where the vehicle was seen last, if that is where it came to a stand."""
@@ -108,12 +107,12 @@ class Route(msgspec.Struct, array_like=True):
             stride = max(stride, _LOOKED_AT_M / fastest_m) if fastest_m else len(t)
         return max(1, min(len(t), int(stride)))
 
-    def _begin(self, lat: float, lon: float, t: int) -> None:
+    def _begin(self, lat: float, lon: float, t: int, *, fixes: int = 0) -> None:
         corner = (to_e5(lat), to_e5(lon))
         scale = cos(radians(lat))
         self.stretches.append(
             Stretch(
-                *(lat, lon, t, lat, lon, t),
+                *(lat, lon, t, lat, lon, t, fixes),
                 step_lat=lat,
                 step_lon=lon,
                 step_t=t,
@@ -130,48 +129,61 @@ class Route(msgspec.Struct, array_like=True):
         self.given_up += self.stretches.pop(weakest).fixes
         if 0 < weakest < len(self.stretches) - 1:
             before, behind = self.stretches[weakest - 1], self.stretches[weakest]
-            if not _impossible_m(before, behind.t, behind.lat, behind.lon):
+            if not _jump_m(before, behind):
                 self.stretches[weakest - 1 : weakest + 1] = [_joined(before, behind)]
 
-    def _step(self, t: int, lat: float, lon: float) -> None:
+    def _go_on(self, fixes: Iterator[tuple[int, float, float]]) -> tuple[float, float, int] | None:
+        """Adds fixes to the latest stretch. Returns the first one that no car could have reached, if there is one.
+
+        A corner is where the line would leave the course by more than the tolerance, or turn back. Written out in one
+        piece, because most of the time of a fleet's trips goes by here.
+        """
         stretch = self.stretches[-1]
-        dy = lat - stretch.step_lat
-        dx = lon - stretch.step_lon
-        if not -180.0 <= dx <= 180.0:
-            dx -= 360.0 if dx > 0 else -360.0
-        dx *= stretch.scale
-        square = dx * dx + dy * dy
-        if square >= _NEVER_IMPOSSIBLE2 and _is_impossible(stretch, t, lat, lon):
-            self._begin(lat, lon, t)
-            stretch = self.stretches[-1]
-        elif square >= _MIN_STEP2:
-            self._advance(stretch, t, lat, lon, sqrt(square), (dx, dy))
+        step_lat, step_lon, step_t, scale = stretch.step_lat, stretch.step_lon, stretch.step_t, stretch.scale
+        corner_lat, corner_lon = stretch.corner[0] / 1e5, stretch.corner[1] / 1e5
+        (course_x, course_y), tolerance = stretch.course, self.tolerance_m / DEGREE_M
+        length, count = 0.0, 0
+        t, lat, lon = stretch.until, stretch.last_lat, stretch.last_lon
+        broken = None
+        for now, y, x in fixes:
+            dy, dx = y - step_lat, x - step_lon
+            if not -180.0 <= dx <= 180.0:
+                dx -= 360.0 if dx > 0 else -360.0
+            dx *= scale
+            square = dx * dx + dy * dy
+            if square >= _NEVER_IMPOSSIBLE2 and _impossible_m(step_lat, step_lon, step_t, y, x, now) > 0:
+                broken = (y, x, now)
+                break
+            t, lat, lon = now, y, x
+            count += 1
+            if square < _MIN_STEP2:
+                continue
+            # One scale for a long way between two fixes, as behind a tunnel, would be off.
+            step = sqrt(square) if square < _LONG2 else distance_m(step_lat, step_lon, y, x) / DEGREE_M
+            length += step
+            aside = (x - corner_lon) * scale * course_y - (y - corner_lat) * course_x
+            if not -tolerance <= aside <= tolerance or dx * course_x + dy * course_y <= 0.0:
+                if course_x or course_y:
+                    self._turn(stretch, step_lat, step_lon)
+                    corner_lat, corner_lon, scale = step_lat, step_lon, stretch.scale
+                    tolerance = self.tolerance_m / DEGREE_M
+                course_x, course_y = dx / step, dy / step
+            step_lat, step_lon, step_t = y, x, now
+        stretch.step_lat, stretch.step_lon, stretch.step_t = step_lat, step_lon, step_t
+        stretch.course, stretch.length_m = (course_x, course_y), stretch.length_m + length * DEGREE_M
         stretch.last_lat, stretch.last_lon, stretch.until = lat, lon, t
-        stretch.fixes += 1
+        stretch.fixes += count
+        return broken
 
-    def _advance(
-        self, stretch: Stretch, t: int, lat: float, lon: float, degrees: float, step: tuple[float, float]
-    ) -> None:
-        """A corner is where the line would leave the course by more than the tolerance, or turn back."""
-        length_m = degrees * DEGREE_M
-        # One scale for a long way between two fixes, as behind a tunnel, would be off.
-        stretch.length_m += length_m if length_m < 2000.0 else _between_m(stretch, lat, lon)
-        away_y = lat - stretch.corner[0] / 1e5
-        away_x = (lon - stretch.corner[1] / 1e5) * stretch.scale
-        course_x, course_y = stretch.course
-        aside_m = (away_x * course_y - away_y * course_x) * DEGREE_M
-        is_ahead = step[0] * course_x + step[1] * course_y > 0.0
-        if not (is_ahead and -self.tolerance_m <= aside_m <= self.tolerance_m):
-            if course_x or course_y:
-                self._turn(stretch)
-            stretch.course = (step[0] / degrees, step[1] / degrees)
-        stretch.step_lat, stretch.step_lon, stretch.step_t = lat, lon, t
-
-    def _turn(self, stretch: Stretch) -> None:
-        corner = (to_e5(stretch.step_lat), to_e5(stretch.step_lon))
+    def _turn(self, stretch: Stretch, lat: float, lon: float) -> None:
+        corner = (to_e5(lat), to_e5(lon))
         stretch.text += encoded([corner], stretch.corner)
         stretch.corner = corner
-        stretch.scale = cos(radians(stretch.step_lat))
+        stretch.scale = cos(radians(lat))
+        if len(stretch.text) * len(self.stretches) > MAX_TEXT:
+            self._coarsen()
+
+    def _coarsen(self) -> None:
         while sum(len(one.text) for one in self.stretches) > MAX_TEXT:
             self.tolerance_m *= 2
             for one in self.stretches:
@@ -183,7 +195,7 @@ class Route(msgspec.Struct, array_like=True):
         for index, stretch in enumerate(self.stretches):
             best, origin = 0.0, -1
             for earlier in range(index):
-                jump_m = _impossible_m(self.stretches[earlier], stretch.t, stretch.lat, stretch.lon)
+                jump_m = _jump_m(self.stretches[earlier], stretch)
                 if credit[earlier] - jump_m / JUMP_M_PER_SUPPORTING_S > best:
                     best, origin = credit[earlier] - jump_m / JUMP_M_PER_SUPPORTING_S, earlier
             credit.append(best + _support_s(stretch))
@@ -199,7 +211,7 @@ class Route(msgspec.Struct, array_like=True):
         """Goes on with the stretches of what followed."""
         if self.stretches and later.stretches:
             before, behind = self.stretches[-1], later.stretches[0]
-            if not _impossible_m(before, behind.t, behind.lat, behind.lon):
+            if not _jump_m(before, behind):
                 self.stretches[-1:] = [_joined(before, behind)]
                 later.stretches = later.stretches[1:]
         self.stretches += later.stretches
@@ -252,11 +264,11 @@ def _support_s(stretch: Stretch) -> float:
     return 1 + (stretch.until - stretch.t) / 1000
 
 
-def _is_impossible(stretch: Stretch, t: int, lat: float, lon: float) -> bool:
-    return _impossible_m(stretch, t, lat, lon) > 0.0
+def _jump_m(before: Stretch, behind: Stretch) -> float:
+    return _impossible_m(before.step_lat, before.step_lon, before.step_t, behind.lat, behind.lon, behind.t)
 
 
-def _impossible_m(stretch: Stretch, t: int, lat: float, lon: float) -> float:
-    """By how much the fix is too far away for a car to have gone there; 0 if it is not."""
-    possible_m = JUMP_SLACK_M + MAX_SPEED_M_S * (t - stretch.step_t) / 1000
-    return max(0.0, _between_m(stretch, lat, lon) - possible_m)
+def _impossible_m(lat1: float, lon1: float, t1: int, lat2: float, lon2: float, t2: int) -> float:
+    """By how much the second fix is too far away for a car to have gone there; 0 if it is not."""
+    possible_m = JUMP_SLACK_M + MAX_SPEED_M_S * (t2 - t1) / 1000
+    return max(0.0, distance_m(lat1, lon1, lat2, lon2) - possible_m)

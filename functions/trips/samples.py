@@ -33,6 +33,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     t: list[int]  # epoch milliseconds, never falling
     steps: list[int]  # from each sample to the next, milliseconds
+    step_ms: int  # if all steps are the same, else 0
     whole: bool  # no column has a None in it
     lat: list[float] = []
     lon: list[float] = []
@@ -58,11 +59,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
                 if missing < len(column):
                     columns[name] = column
                     whole = whole and not missing
-        return type(self)(t=self.t[first:beyond], steps=self.steps[first : beyond - 1], whole=whole, **columns)
+        steps = self.steps[first : beyond - 1]
+        step_ms = self.step_ms or even_step_ms(steps)
+        return type(self)(t=self.t[first:beyond], steps=steps, step_ms=step_ms, whole=whole, **columns)
 
 
-def _timed(t: list[int]) -> dict[str, Any]:
-    return {"t": t, "steps": [b - a for a, b in pairwise(t)]}
+def even_step_ms(steps: list[int]) -> int:
+    """The step, if all are the same, else 0."""
+    return steps[0] if steps and steps.count(steps[0]) == len(steps) else 0
 
 
 class Place(NamedTuple):
@@ -111,6 +115,8 @@ def in_order(messages: Iterable[Message], after: Place | None = None) -> list[Ch
     change how the rest falls into runs.
     """
     later = [message for message in messages if after is None or message.last > after]
+    if len(later) == 1:
+        return [_single(later[0], after)]
     clusters = list[list[Message]]()
     last: Place | None = None
     for message in sorted(later, key=_first):
@@ -148,6 +154,7 @@ def _merged(cluster: Sequence[Message], after: Place | None) -> Chapter:
         ours = [getattr(message.run, name) for message in cluster]
         if any(ours):
             columns[name] = [ours[number][index] if ours[number] else None for _, number, index in order]
-    run = Run(**_timed([place.t for place, _, _ in order]), whole=False, **columns)
+    t = [place.t for place, _, _ in order]
+    run = Run(t=t, steps=[b - a for a, b in pairwise(t)], step_ms=0, whole=False, **columns)
     dropped = [(index, cluster[number].dropped) for index, (_, number, first) in enumerate(order) if first == 0]
     return Chapter(run, [(place.boot, place.seq) for place, _, _ in order], [one for one in dropped if one[1]])

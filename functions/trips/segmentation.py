@@ -21,8 +21,9 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from functions.trips.driving import Harshness
 from functions.trips.geodesy import distance_m
-from functions.trips.measures import IDLE_BELOW_KMH, Harshness, Measures
+from functions.trips.measures import IDLE_BELOW_KMH, Measures
 from functions.trips.route import MAX_SPEED_M_S
 from functions.trips.samples import Chapter, Place, Run
 
@@ -110,7 +111,7 @@ class Rules(NamedTuple):
     """What the fold goes by."""
 
     limits: Limits
-    harshness: Harshness = Harshness(3.5, 3.0, 4.0)
+    harshness: Harshness = Harshness()
 
 
 def advance(fold: Fold, chapters: Sequence[Chapter], rules: Rules, limit: int | None = None) -> tuple[list[Trip], bool]:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from functions.trips import compact, messages, progress
 from functions.trips.agenda import Policy, next_step, set_alarm
-from functions.trips.measures import Harshness
 from functions.trips.messages import SweepPartition
 from functions.trips.progress import Arrival
 from functions.trips.samples import Message as Telemetry
@@ -49,7 +48,7 @@ def _policy() -> Policy:
     configured = settings()
     limits = Limits(configured.trip_silence_s * 1000, configured.trip_flicker_s * 1000)
     return Policy(
-        rules=Rules(limits, Harshness(3.5, 3.0, 4.0)),
+        rules=Rules(limits),
         close_after_ms=configured.trip_close_after_s * 1000,
         lateness_ms=configured.trip_lateness_s * 1000,
     )

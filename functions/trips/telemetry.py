@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from functions.trips.samples import COLUMNS, Message, Run
+from functions.trips.samples import COLUMNS, Message, Run, even_step_ms
 from shared.clock import from_epoch_ms
 from shared.errors import Rejected
 from shared.identity.caller import Caller
@@ -148,6 +148,7 @@ def _without_fault(message: Any, sender: Caller, arrived_ms: int, body: bytes) -
     run = Run(
         t=t,
         steps=steps,
+        step_ms=even_step_ms(steps),
         whole=True,
         lat=lat,
         lon=lon,
@@ -200,7 +201,7 @@ def _with_faults(body: bytes, sender: Caller, arrived_ms: int) -> Message:
     t = [t[index] for index in kept]
     steps = [b - a for a, b in pairwise(t)]
     whole = all(None not in column for column in columns.values())
-    run = Run(t=t, steps=steps, whole=whole, **columns)
+    run = Run(t=t, steps=steps, step_ms=even_step_ms(steps), whole=whole, **columns)
     return Message(message.boot, message.seq, arrived_ms, run, dict(dropped), body)
 
 

@@ -16,7 +16,8 @@ from localcloud.fleet.cycles import CycleName, load_cycle
 from localcloud.fleet.powertrain import Combustion, Electric, Powertrain
 from localcloud.fleet.recordings import read_recording
 from localcloud.fleet.telemetry import Sample, TelemetryMessage, pack
-from tests.telemetry import CONTRACT, SCHEMA, packed
+from tests.contract import CONTRACT, SCHEMA
+from tests.telemetry import packed
 
 DOCS = Path(__file__).parents[2] / "docs"
 SIGNALS = [name for name in Sample.__struct_fields__ if name != "t"]

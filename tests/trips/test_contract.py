@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from functions.trips.telemetry import decode
 from shared.errors import Rejected
 from shared.identity.caller import Caller
-from tests.telemetry import CONTRACT, SCHEMA
+from tests.contract import CONTRACT, SCHEMA
 
 ARRIVED_MS = 1_800_000_000_000
 START_MS = 1_750_000_000_000
