@@ -53,13 +53,14 @@ async def read(vehicle_id: str, form: str, *, store: Store = _warm, clock: Clock
     return gpx.to_gpx(found, now_ms)
 
 
-async def request_erasure(vehicle_id: str, *, clock: Clock = utc_now) -> str:
+async def request_erasure(vehicle_id: str, request_id: str | None = None, *, clock: Clock = utc_now) -> str:
     """Asks for a vehicle's erasure; returns the request's id, by which `VehicleErased` answers.
 
-    Raises `Rejected`, `Unavailable`.
+    Who gives an id may ask again with it, and it stays one erasure. Raises `Rejected`, `Unavailable`.
     """
-    request_id = secrets.token_hex(16)
+    request_id = request_id or secrets.token_hex(16)
     command = rules.command(check_vehicle_id(vehicle_id), request_id, to_epoch_ms(clock()))
+    contracts.decode(command, EraseVehicle)  # refuses an impossible id now rather than later
     await publisher.send([Outgoing(TRIP_COMMANDS, command)])
     return request_id
 

@@ -90,11 +90,15 @@ async def trips_export(request: func.HttpRequest) -> func.HttpResponse:
     trigger_arg_name="request",
 )
 async def trips_erasure(request: func.HttpRequest) -> func.HttpResponse:
-    """Erases all that is stored, and by the event `VehicleErased` tells when that is done: within half an hour."""
+    """Erases all that is stored; the event `VehicleErased` tells when that is done, a quarter of an hour later.
+
+    Query: `request_id`, by which the event answers and the request may be repeated.
+    """
     from functions.trips import archive_service
 
     try:
-        request_id = await archive_service.request_erasure(request.route_params["vehicle_id"])
+        vehicle_id, request_id = request.route_params["vehicle_id"], request.params.get("request_id")
+        request_id = await archive_service.request_erasure(vehicle_id, request_id)
     except Rejected as reason:
         return _json({"error": reason.code, "detail": reason.detail}, status=400)
     return _json({"request_id": request_id}, status=202)

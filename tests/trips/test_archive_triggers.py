@@ -58,6 +58,7 @@ async def test_of_a_vehicle_that_nobody_knows_nothing_is_handed_out(functions: d
         ("trips_export", "car", {"format": "kml"}, "unknown-format"),
         ("trips_export", 'car"; x="', {}, "bad-vehicle-id"),
         ("trips_erasure", "no vehicle", {}, "bad-vehicle-id"),
+        ("trips_erasure", "car", {"request_id": "a|b"}, "bad-data"),
     ],
 )
 async def test_a_wrong_question_is_answered_in_words(
@@ -71,13 +72,15 @@ async def test_a_wrong_question_is_answered_in_words(
 async def test_an_erasure_is_accepted_and_begins_in_the_background(
     functions: dict[str, Callable[..., Any]], car: Car, commands: list[Outgoing]
 ) -> None:
-    answers = [await ask(functions["trips_erasure"], car.vehicle_id, "DELETE") for _ in range(2)]
+    asked: list[dict[str, str]] = [{}, {}, {"request_id": "mine"}]
+    answers = [await ask(functions["trips_erasure"], car.vehicle_id, "DELETE", **params) for params in asked]
     assert {answer.status_code for answer in answers} == {202}
     assert [decode(one.envelope, EraseVehicle) for one in commands] == [
         EraseVehicle(vehicle_id=car.vehicle_id, request_id=json.loads(answer.get_body())["request_id"])
         for answer in answers
     ]
-    assert len({one.envelope.id for one in commands}) == 2
+    assert len({one.envelope.id for one in commands}) == 3
+    assert json.loads(answers[-1].get_body()) == {"request_id": "mine"}
 
 
 @pytest.mark.usefixtures("local_services")
