@@ -19,7 +19,7 @@ from shared import settings
 from shared.clock import from_epoch_ms
 from shared.errors import Rejected
 from shared.identity.caller import Caller
-from shared.messaging import publisher
+from shared.messaging import parking, publisher
 from shared.messaging.contracts import EraseVehicle
 from shared.messaging.publisher import Outgoing
 from shared.storage import blobs
@@ -150,20 +150,19 @@ async def test_killed_between_any_two_effects_it_ends_the_same(
 
 
 async def test_what_was_read_before_and_is_written_after_goes_at_the_second_look(
-    car: Car, commands: list[Outgoing], monkeypatch: pytest.MonkeyPatch
+    car: Car, commands: list[Outgoing]
 ) -> None:
-    """An instance carries a finished trip, and one parks a message, while a third erases the vehicle."""
+    """An instance carries a finished trip, and another one parks a message, while a third erases the vehicle."""
     await fill(car)
-    shard = partition_of(car.partition, car.vehicle_id)
     waiting = [row for row in await car.rows() if row.key.startswith("~record|")]
     await erase(car)
     for row in waiting:
         await trip_store._carry(row)
-    await car.sends([b"hello"], ARRIVED_MS)
+    message = car.message(b"hello", arrived_ms=ARRIVED_MS)
+    await parking.park(message.origin, Rejected("bad-telemetry", "no JSON"), message.body)
     assert {"Trips: CAR", "Parked: ~CAR"} <= await places(car)
     await finish(car)
     assert await places(car) == MARKS
-    assert shard
 
 
 async def test_an_instance_with_a_warm_state_of_before_brings_nothing_back(car: Car, commands: list[Outgoing]) -> None:
