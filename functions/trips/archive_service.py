@@ -106,7 +106,8 @@ async def _begun(vehicle_id: str, request_id: str, places: list[str], store: Sto
         for place in places:
             store.forget(place, vehicle_id)
         stored = {place: (await store.load(place, [vehicle_id]))[vehicle_id] for place in places}
-        if erasure is not None and all(rules.is_begun_anew(one.state(), erasure) for one in stored.values()):
+        begun = erasure is not None and all(rules.is_begun_anew(one.state(), erasure) for one in stored.values())
+        if erasure is not None and (begun or erasure.is_done):
             return erasure
         counts, latest_ms = await archive.survey(vehicle_id, places)
         heard_ms = max((one.state().heard_ms for one in stored.values()), default=0)
