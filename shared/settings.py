@@ -46,6 +46,8 @@ PARKED_TABLE = "Parked"
 OPEN_TRIPS_TABLE = "OpenTrips"
 TRIPS_TABLE = "Trips"
 CHARGING_SESSIONS_TABLE = "ChargingSessions"
+TRIP_ROLLUPS_TABLE = "TripRollups"
+FLEET_TOTALS_TABLE = "FleetTotals"
 CAMPAIGNS_TABLE = "Campaigns"
 CERTIFICATES_TABLE = "Certificates"
 NOTIFICATIONS_TABLE = "Notifications"
@@ -55,6 +57,8 @@ TABLES = (
     OPEN_TRIPS_TABLE,
     TRIPS_TABLE,
     CHARGING_SESSIONS_TABLE,
+    TRIP_ROLLUPS_TABLE,
+    FLEET_TOTALS_TABLE,
     CAMPAIGNS_TABLE,
     CERTIFICATES_TABLE,
     NOTIFICATIONS_TABLE,
@@ -67,8 +71,15 @@ CONTAINERS = (ARTIFACTS_CONTAINER, PARKED_CONTAINER)
 TRIP_SWEEP_SCHEDULE = "TRIP_SWEEP_SCHEDULE"
 TRIP_RETENTION_SCHEDULE = "TRIP_RETENTION_SCHEDULE"
 PARKED_RETENTION_SCHEDULE = "PARKED_RETENTION_SCHEDULE"
+TRIP_ROLLUP_SCHEDULE = "TRIP_ROLLUP_SCHEDULE"
 CERTIFICATE_SCAN_SCHEDULE = "CERTIFICATE_SCAN_SCHEDULE"
-SCHEDULES = (TRIP_SWEEP_SCHEDULE, TRIP_RETENTION_SCHEDULE, PARKED_RETENTION_SCHEDULE, CERTIFICATE_SCAN_SCHEDULE)
+SCHEDULES = (
+    TRIP_SWEEP_SCHEDULE,
+    TRIP_RETENTION_SCHEDULE,
+    PARKED_RETENTION_SCHEDULE,
+    TRIP_ROLLUP_SCHEDULE,
+    CERTIFICATE_SCAN_SCHEDULE,
+)
 
 # What is kept of a person's driving is kept for a time (GDPR Art. 5(1)(e)), so there is no value for "for ever". Not
 # less than a week: until then late data may still revise a trip, and would bring it back.
@@ -94,6 +105,7 @@ class Settings:
     trip_lateness_s: int  # how long a finished trip waits for messages that are still missing
     trip_retention_days: int  # trips and charging sessions are kept so long after they began
     trip_position_retention_days: int  # and where they went so long
+    trip_parameters: str  # what differs between brands, models and markets: docs/trips.md
     # ota
     artifact_url_valid_s: int  # a delegation key, and so a link, lives seven days at most
     # certificates
@@ -125,6 +137,7 @@ class Settings:
             trip_lateness_s=read.integer("TRIP_LATENESS_S", 3600, 0, 72 * 3600),
             trip_retention_days=read.integer("TRIP_RETENTION_DAYS", 1096, *RETENTION_DAYS),
             trip_position_retention_days=read.integer("TRIP_POSITION_RETENTION_DAYS", 90, *RETENTION_DAYS),
+            trip_parameters=values.get("TRIP_PARAMETERS") or "{}",
             artifact_url_valid_s=read.integer("ARTIFACT_URL_VALID_S", 6 * 86_400, 60, 6 * 86_400),
             issuing_ca_certificate_file=Path(read.text("ISSUING_CA_CERTIFICATE_FILE")),
             issuing_ca_key_file=Path(read.text("ISSUING_CA_KEY_FILE")),

@@ -3,12 +3,13 @@
 | category   | e-mail   | in the car | may be muted |
 |------------|----------|------------|--------------|
 | `trip`     | for 24 h | no         | yes          |
+| `digest`   | for 3 d  | no         | yes          |
 | `update`   | for 3 d  | for 1 h    | yes          |
 | `security` | for 3 h  | no         | no           |
 
-A trip's summary in the car would distract from the next trip. A theft alarm in the car would be read by the thief. The
-times say how long a message is of use, counted from when the cloud came to know what it tells; after that it is not
-sent any more.
+A trip's summary or a week's digest in the car would distract from the next trip. A theft alarm in the car would be
+read by the thief. The times say how long a message is of use, counted from when the cloud came to know what it tells;
+after that it is not sent any more.
 """
 
 import hashlib
@@ -21,15 +22,16 @@ import msgspec
 from functions.notifications.alerts import TheftAlarm
 from shared.errors import Rejected
 from shared.identity.vehicle import check_vehicle_id
-from shared.messaging.contracts import TripCompleted, UpdateAvailable
+from shared.messaging.contracts import TripCompleted, UpdateAvailable, WeeklyDigestReady
 
-Facts = TripCompleted | UpdateAvailable | TheftAlarm
+Facts = TripCompleted | WeeklyDigestReady | UpdateAvailable | TheftAlarm
 
 
 class Category(StrEnum):
     """What a notification is about, as people choose by it."""
 
     TRIP = "trip"
+    DIGEST = "digest"
     UPDATE = "update"
     SECURITY = "security"
 
@@ -41,13 +43,19 @@ class Channel(StrEnum):
     IN_CAR = "in_car"
 
 
-MUTABLE = frozenset({Category.TRIP, Category.UPDATE})
+MUTABLE = frozenset({Category.TRIP, Category.DIGEST, Category.UPDATE})
 LONGEST_TEXT = 500  # more is no title
 LAST_MS = 9_999_999_999_999  # in the year 2286
-LARGEST_QUANTITY = 1e12  # of what a trip tells; far larger ones have no written form
-_QUANTITIES = ("distance_km", "duration_s", "idle_s", "soc_start_pct", "soc_end_pct", "fuel_l")
+LAST_YEAR = 2286
+LARGEST_QUANTITY = 1e12  # of what is told of driving; far larger ones have no written form
+_OF_A_TRIP = ("distance_km", "duration_s", "idle_s", "soc_start_pct", "soc_end_pct", "fuel_l")
+_OF_A_WEEK = (
+    *("trips", "distance_km", "driving_s", "idle_s", "eco_score", "co2_kg"),
+    *("energy_kwh", "kwh_100km", "fuel_l", "l_100km"),
+)
 OF_USE_FOR: Mapping[Category, Mapping[Channel, timedelta]] = {
     Category.TRIP: {Channel.EMAIL: timedelta(hours=24)},
+    Category.DIGEST: {Channel.EMAIL: timedelta(days=3)},
     Category.UPDATE: {Channel.EMAIL: timedelta(days=3), Channel.IN_CAR: timedelta(hours=1)},
     Category.SECURITY: {Channel.EMAIL: timedelta(hours=3)},
 }
@@ -94,8 +102,12 @@ def notification(vehicle_id: str, facts: Facts, known_at: datetime) -> Notificat
             category = Category.TRIP
             _check_time("TripCompleted: started_at_ms", facts.started_at_ms)
             _check_time("TripCompleted: ended_at_ms", facts.ended_at_ms)
-            for field in _QUANTITIES:
-                _check_quantity(f"TripCompleted: {field}", getattr(facts, field))
+            _check_quantities(facts, _OF_A_TRIP)
+        case WeeklyDigestReady(monday=monday):
+            category, key = Category.DIGEST, str(monday)
+            if monday.year >= LAST_YEAR:
+                raise Rejected("bad-data", "WeeklyDigestReady: monday is no day of this age")
+            _check_quantities(facts, _OF_A_WEEK)
         case UpdateAvailable(campaign_id=key):
             category = Category.UPDATE
             _check_text("UpdateAvailable: title", facts.title)
@@ -131,9 +143,11 @@ def _check_time(field: str, epoch_ms: int) -> None:
         raise Rejected("bad-data", f"{field} is no time of this age")
 
 
-def _check_quantity(field: str, value: float | None) -> None:
-    if value is not None and not abs(value) <= LARGEST_QUANTITY:
-        raise Rejected("bad-data", f"{field} is no quantity of a trip")
+def _check_quantities(facts: TripCompleted | WeeklyDigestReady, fields: Iterable[str]) -> None:
+    for field in fields:
+        value = getattr(facts, field)
+        if value is not None and not abs(value) <= LARGEST_QUANTITY:
+            raise Rejected("bad-data", f"{type(facts).__name__}: {field} is no quantity of driving")
 
 
 def _check_text(field: str, text: str) -> None:

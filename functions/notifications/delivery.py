@@ -10,19 +10,18 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import get_args
 
 import msgspec
 from msgspec.structs import replace
 
-from functions.notifications.alerts import TheftAlarm
 from functions.notifications.decision import LAST_MS, Category, Channel, Facts, Notification
 from shared.clock import from_epoch_ms, to_epoch_ms
 from shared.errors import Unavailable
-from shared.messaging.contracts import TripCompleted, UpdateAvailable
 
 LEASE = timedelta(minutes=2)  # longer than any attempt takes, with some room for clocks that differ
 LONGEST_PAUSE_S = {Channel.EMAIL: 300.0, Channel.IN_CAR: 900.0}
-_KINDS: Mapping[str, type[Facts]] = {kind.__name__: kind for kind in (TripCompleted, UpdateAvailable, TheftAlarm)}
+_KINDS: Mapping[str, type[Facts]] = {kind.__name__: kind for kind in get_args(Facts)}
 
 
 class Status(StrEnum):

@@ -3,11 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from datetime import date as Day  # noqa: N812 - `date` is what it is written as here
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_time
-from babel.numbers import format_percent
+from babel.numbers import format_decimal, format_percent
 from babel.units import format_unit
 
 from shared.clock import from_epoch_ms
@@ -52,6 +53,23 @@ class Formats:
     def volume(self, litres: float) -> str:
         return format_unit(litres, "volume-liter", length="long", format=_ONE_DECIMAL, locale=self.locale)
 
+    def fuel_consumption(self, l_100km: float) -> str:
+        unit = "consumption-liter-per-100-kilometer"
+        return format_unit(l_100km, unit, length="short", format=_ONE_DECIMAL, locale=self.locale)
+
+    def energy(self, kwh: float) -> str:
+        return format_unit(kwh, "energy-kilowatt-hour", length="short", format=_ONE_DECIMAL, locale=self.locale)
+
+    def electric_consumption(self, kwh_100km: float) -> str:
+        """The locale data has no such unit; its symbols are the same in all languages."""
+        return f"{format_decimal(kwh_100km, format=_ONE_DECIMAL, locale=self.locale)} kWh/100 km"
+
+    def mass(self, kg: float) -> str:
+        return format_unit(kg, "mass-kilogram", length="short", format=_ONE_DECIMAL, locale=self.locale)
+
+    def whole(self, number: float) -> str:
+        return format_decimal(round(number), locale=self.locale)
+
     def share(self, percent: float) -> str:
         return format_percent(percent / 100, format=None, locale=self.locale)
 
@@ -68,7 +86,11 @@ class Formats:
         return format_unit(count, unit, length="long", locale=self.locale)
 
     def date(self, epoch_ms: int) -> str:
-        return format_date(self._local(epoch_ms), "long", locale=self.locale)
+        return self.day(self._local(epoch_ms).date())
+
+    def day(self, day: Day) -> str:
+        """Of a calendar, not of a moment: the same in all zones."""
+        return format_date(day, "long", locale=self.locale)
 
     def time(self, epoch_ms: int) -> str:
         """Hours and minutes. Names the zone if it is UTC, by which nobody lives."""

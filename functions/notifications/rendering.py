@@ -5,8 +5,9 @@ Templates stand in `templates/{language}/{kind of facts}/`: `subject.txt`, `lett
 know is an error; what they may do is confined by a sandbox, since one day others may write them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import UTC, timedelta, tzinfo
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from functions.notifications.alerts import TheftAlarm
 from functions.notifications.decision import Facts
 from functions.notifications.formats import Formats, locale
 from functions.notifications.letters import Letter, Notice
-from shared.messaging.contracts import TripCompleted, UpdateAvailable
+from shared.messaging.contracts import TripCompleted, UpdateAvailable, WeeklyDigestReady
 
 TEMPLATES = Path(__file__).with_name("templates")
 LANGUAGES = ("de", "en")
@@ -66,6 +67,8 @@ def view(facts: Facts, to: Reader) -> View:
     match facts:
         case TripCompleted():
             return common | _trip(facts, to.formats)
+        case WeeklyDigestReady():
+            return common | _week(facts, to.formats)
         case UpdateAvailable():
             return common | {"title": facts.title, "version": facts.version}
         case TheftAlarm():
@@ -89,6 +92,28 @@ def _trip(trip: TripCompleted, formats: Formats) -> View:
         "charge_start": formats.share(trip.soc_start_pct or 0.0) if charge_known else None,
         "charge_end": formats.share(trip.soc_end_pct or 0.0) if charge_known else None,
         "fuel": None if trip.fuel_l is None else formats.volume(trip.fuel_l),
+    }
+
+
+def _week(week: WeeklyDigestReady, formats: Formats) -> View:
+    """Harsh events and driving by night are left out: who drove need not be who reads."""
+
+    def known(figure: float | None, written: Callable[[float], str]) -> str | None:
+        return None if figure is None else written(figure)
+
+    return {
+        "first_day": formats.day(week.monday),
+        "last_day": formats.day(week.monday + timedelta(days=6)),
+        "trips": formats.whole(week.trips),
+        "distance": formats.distance(week.distance_km),
+        "driving_time": formats.duration(week.driving_s),
+        "idle": formats.duration(week.idle_s) if week.idle_s >= _WORTH_TELLING_S else None,
+        "energy": known(week.energy_kwh, formats.energy),
+        "electric_consumption": known(week.kwh_100km, formats.electric_consumption),
+        "fuel": known(week.fuel_l, formats.volume),
+        "fuel_consumption": known(week.l_100km, formats.fuel_consumption),
+        "co2": known(week.co2_kg, formats.mass),
+        "eco_score": known(week.eco_score, formats.whole),
     }
 
 

@@ -36,6 +36,7 @@ from shared.messaging.contracts import (
     UpdateAvailable,
     UpdateFinished,
     VehicleErased,
+    WeeklyDigestReady,
     decode,
 )
 from shared.messaging.device_messages import DeviceMessage
@@ -47,6 +48,7 @@ log = logging.getLogger(__name__)
 EVENTS = (
     TripCompleted,
     TripRevised,
+    WeeklyDigestReady,
     UpdateAvailable,
     UpdateFinished,
     CampaignCompleted,
@@ -95,7 +97,7 @@ async def _take_event(event: Message, now: datetime) -> None:
     match event:
         case TripRevised():  # is a TripCompleted too, but tells of a trip that was told
             return
-        case TripCompleted() | UpdateAvailable():
+        case TripCompleted() | WeeklyDigestReady() | UpdateAvailable():
             await _notify(event.vehicle_id, event, now, now)
 
 

@@ -5,8 +5,10 @@ have changed waits until the burst of late data is over, so that it makes one re
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
+from functions.trips.parameters import Parameters
 from functions.trips.segmentation import Rules
 from functions.trips.vehicle_trips import VehicleTrips
 
@@ -15,13 +17,17 @@ WATCHED_AT_MOST_MS = 5 * 60_000
 Step = Literal["waive", "settle", "close", "tidy"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Policy:
     """The settings that decide about a vehicle's trips, in milliseconds."""
 
-    rules: Rules
+    parameters: Parameters
     close_after_ms: int
     lateness_ms: int
+
+    @cached_property
+    def rules(self) -> Rules:
+        return Rules.of(self.parameters)
 
 
 def next_step(state: VehicleTrips, policy: Policy) -> tuple[Step, int] | None:
@@ -33,7 +39,7 @@ def next_step(state: VehicleTrips, policy: Policy) -> tuple[Step, int] | None:
     steps = list[tuple[Step, int]]()
     if state.is_open and state.fold.trip is not None:
         is_off = state.fold.trip.off_ms is not None
-        quiet_ms = policy.rules.limits.flicker_ms if is_off else policy.close_after_ms
+        quiet_ms = policy.rules.flicker_ms if is_off else policy.close_after_ms
         steps.append(("close", state.heard_ms + quiet_ms))
     if state.tidy_ms is not None:
         steps.append(("tidy", state.tidy_ms))

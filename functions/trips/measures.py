@@ -72,6 +72,7 @@ class Measures(msgspec.Struct, array_like=True):
     harsh_cornering_ms: int = 0
     silent_ms: int = 0  # bridged silences, all and the longest
     longest_silence_ms: int = 0
+    missing: int = 0  # messages that never came
     across_m: float = 0.0  # the straight line over them
     route: Route = msgspec.field(default_factory=Route)
     dropped: dict[str, int] = {}
@@ -290,6 +291,7 @@ _SUMS = (
     "cornerings",
     "silent_ms",
     "across_m",
+    "missing",
 )
 _LATEST = ("harsh_braking_ms", "harsh_acceleration_ms", "harsh_cornering_ms", "longest_silence_ms")
 

@@ -49,11 +49,17 @@ def event(vehicle_id: str, announcement: Announcement, now_ms: int) -> Envelope 
         return None
     return to_envelope(
         told,
-        message_id=f"{announcement.kind}-{record_id(vehicle_id, announcement.start_ms)}-{announcement.revision}",
+        message_id=_message_id(vehicle_id, announcement),
         source=SOURCE,
         subject=vehicle_id,
         time_ms=now_ms,
     )
+
+
+def _message_id(vehicle_id: str, announcement: Announcement) -> str:
+    """A charging session may begin with the moment with which a trip began."""
+    name = f"{record_id(vehicle_id, announcement.start_ms)}-{announcement.revision}"
+    return f"charging-{name}" if announcement.kind == "charging" else name
 
 
 def _event(vehicle_id: str, announcement: Announcement) -> Message | None:
@@ -97,8 +103,10 @@ def _shared(record: Summary | ChargingSession, kind: type[Message]) -> dict[str,
     return {name: getattr(record, name) for name in names}
 
 
-def record_values(vehicle_id: str, announcement: Announcement) -> dict[str, str | int | float | None]:
-    """The record as a row that readers rely on; one that is withdrawn has no end."""
+def record_values(
+    vehicle_id: str, announcement: Announcement, model: tuple[str, str, str] | None
+) -> dict[str, str | int | float | None]:
+    """The record as a row that readers rely on; one that is withdrawn has no end. `model`: brand, model, market."""
     values: dict[str, Any] = {
         "vehicle_id": vehicle_id,
         "started_at_ms": announcement.start_ms,
@@ -107,6 +115,7 @@ def record_values(vehicle_id: str, announcement: Announcement) -> dict[str, str 
     }
     if announcement.record is not None:
         values |= msgspec.structs.asdict(announcement.record)
+        values |= dict(zip(("brand", "model", "market"), (name or None for name in model or ()), strict=False))
     return {
         name: msgspec.json.encode(value).decode() if isinstance(value, dict | list | tuple) else value
         for name, value in values.items()

@@ -16,7 +16,7 @@ import msgspec
 from functions.trips.agenda import Policy
 from functions.trips.reception import Reception
 from functions.trips.samples import Chapter, Message, Place, in_order
-from functions.trips.segmentation import TUNNEL_MS, Fold, Kind, Trip, advance, as_ended
+from functions.trips.segmentation import Fold, Kind, Trip, advance, as_ended
 from functions.trips.summary import ChargingSession, Summary, summarise
 from functions.trips.vehicle_trips import RETENTION_MS, Known, VehicleTrips
 
@@ -114,28 +114,29 @@ def _advance(
 ) -> list[Announcement]:
     ended, is_complete = advance(state.fold, chapters, policy.rules, PORTION)
     state.behind = not is_complete
-    announcements = [one for trip in ended if (one := _announce(state, vehicle_id, trip, now_ms))]
+    announcements = [one for trip in ended if (one := _announce(state, vehicle_id, trip, now_ms, policy))]
     state.forget_oldest()
     return announcements
 
 
-def _announce(state: VehicleTrips, vehicle_id: str, trip: Trip, now_ms: int) -> Announcement | None:
-    record = summarise(vehicle_id, trip)
+def _announce(state: VehicleTrips, vehicle_id: str, trip: Trip, now_ms: int, policy: Policy) -> Announcement | None:
+    record = summarise(vehicle_id, trip, policy.parameters, is_private=state.is_private)
     known = state.find(trip.kind, trip.start_ms)
     if known is None:
         if record is None:
             return None
         known = Known(trip.kind, trip.start_ms, trip.end_ms, now_ms)
         state.remember(known)
-    known.end_ms, known.settled_ms, known.is_stale = trip.end_ms, now_ms, False
-    return _told(known, record)
+    known.end_ms, known.is_stale = trip.end_ms, False
+    return _told(known, record, now_ms)
 
 
-def _told(known: Known, record: Record | None) -> Announcement | None:
+def _told(known: Known, record: Record | None, now_ms: int) -> Announcement | None:
+    """Nothing if it is known as it is."""
     digest = b"" if record is None else blake2b(msgspec.msgpack.encode(record), digest_size=8).digest()
     if digest == known.digest:
         return None
-    known.digest, known.revision = digest, known.revision + 1
+    known.digest, known.revision, known.settled_ms = digest, known.revision + 1, now_ms
     return Announcement(known.kind, known.start_ms, known.revision, record)
 
 
@@ -179,7 +180,7 @@ def settle(
     if close and not state.behind and (trip := as_ended(state.fold)):
         assert state.fold.trip is not None
         state.closed_ms = state.fold.trip.end_ms
-        if announcement := _announce(state, vehicle_id, trip, now_ms):
+        if announcement := _announce(state, vehicle_id, trip, now_ms, policy):
             announcements.append(announcement)
     if not state.is_due:
         state.late_ms = None
@@ -206,15 +207,15 @@ def _withdraw(state: VehicleTrips, now_ms: int) -> list[Announcement]:
         frontier_ms = last.t if last is not None else 0
     gone = [one for one in state.known if one.is_stale and (not state.behind or one.start_ms < frontier_ms)]
     for known in gone:
-        known.is_stale, known.settled_ms = False, now_ms
-    return [told for known in gone if (told := _told(known, None))]
+        known.is_stale = False
+    return [told for known in gone if (told := _told(known, None, now_ms))]
 
 
-def tidy(state: VehicleTrips, now_ms: int) -> None:
+def tidy(state: VehicleTrips, now_ms: int, policy: Policy) -> None:
     """Moves the horizon to where no trip that may still change begins: rows before it can be removed."""
     oldest_ms = now_ms - RETENTION_MS
     under_way = state.fold.trip
-    if under_way is not None and not state.is_open and under_way.end_ms + TUNNEL_MS <= oldest_ms:
+    if under_way is not None and not state.is_open and under_way.end_ms + policy.rules.tunnel_ms <= oldest_ms:
         under_way = state.fold.trip = None  # as any later sample would end it
     horizon_ms = oldest_ms if under_way is None else min(oldest_ms, under_way.start_ms - 1)
     for known in state.known:

@@ -254,10 +254,13 @@ def line(stretches: Sequence[Stretch]) -> str:
     if len(stretches) == 1:
         (only,) = stretches
         return only.text + encoded([(to_e5(only.last_lat), to_e5(only.last_lon))], only.corner)
-    points = list[tuple[int, int]]()
-    for stretch in stretches:
-        points += [*decoded(stretch.text), (to_e5(stretch.last_lat), to_e5(stretch.last_lon))]
-    return encoded(points)
+    return encoded(points(stretches))
+
+
+def points(stretches: Sequence[Stretch]) -> list[tuple[int, int]]:
+    """The corners of the route and its end, in 1e-5 degrees."""
+    ends = [[*decoded(one.text), (to_e5(one.last_lat), to_e5(one.last_lon))] for one in stretches]
+    return [point for stretch in ends for point in stretch]
 
 
 def _support_s(stretch: Stretch) -> float:

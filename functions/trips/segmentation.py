@@ -5,9 +5,9 @@
 - `ignition: false` ends it, unless the ignition is back within the flicker limit; so does the gear P, unless it is
   left within the parking limit. Charging ends it at once and is a session of its own.
 - Silence ends it, at the last sample before. Not if the vehicle was on its way meanwhile (a tunnel, a dead spot): its
-  odometer tells, without one its position, without that its speed before and after; believed up to `TUNNEL_MS`.
+  odometer tells, without one its position, without that its speed before and after; believed up to the tunnel limit.
   A battery that is fuller after a silence was charged in it.
-- Standing still does not end it, as traffic jams last, until `STANDSTILL_MS`: then it ended when the vehicle came to
+- Standing still does not end it, as traffic jams last, until the limit for that: then it ended when the vehicle came to
   a stand, and the next one starts when the vehicle moves.
 - A vehicle whose place changes while its wheels stand still is carried: by a ferry, a train or a tow truck. Its trip
   ended when it came to a stand, and the way is a record of its own kind.
@@ -24,12 +24,10 @@ import msgspec
 from functions.trips.driving import Harshness
 from functions.trips.geodesy import distance_m
 from functions.trips.measures import IDLE_BELOW_KMH, Measures
+from functions.trips.parameters import Parameters
 from functions.trips.route import MAX_SPEED_M_S
 from functions.trips.samples import Chapter, Place, Run
 
-TUNNEL_MS = 30 * 60_000
-STANDSTILL_MS = 4 * 3_600_000
-DISPLACEMENT_M = 200.0
 DRIVING_KMH = 10.0
 CHARGED_PCT = 2.0  # more than a battery that warms up seems to win
 CHARGED_ON_THE_WAY_PCT = 5.0  # more than a long way downhill wins
@@ -42,12 +40,28 @@ Kind = Literal["driven", "carried", "charging"]
 _Mode = Literal["on", "parked", "off", "charging"]
 
 
-class Limits(NamedTuple):
-    """What ends a trip, in milliseconds: silence at one place, an ignition that stays off, a gear that stays in P."""
+class Rules(NamedTuple):
+    """What the fold goes by, in milliseconds and metres; see `Parameters`."""
 
-    silence_ms: int
-    flicker_ms: int
+    silence_ms: int = 120_000
+    flicker_ms: int = 30_000
     park_ms: int = 300_000
+    standstill_ms: int = 4 * 3_600_000
+    tunnel_ms: int = 30 * 60_000
+    moved_m: float = 200.0
+    harshness: Harshness = Harshness()
+
+    @classmethod
+    def of(cls, parameters: Parameters) -> "Rules":
+        return cls(
+            silence_ms=parameters.silence_s * 1000,
+            flicker_ms=parameters.flicker_s * 1000,
+            park_ms=parameters.park_s * 1000,
+            standstill_ms=parameters.standstill_s * 1000,
+            tunnel_ms=parameters.tunnel_s * 1000,
+            moved_m=parameters.moved_m,
+            harshness=parameters.harshness,
+        )
 
 
 class Seen(msgspec.Struct, array_like=True):
@@ -107,13 +121,6 @@ class Fold(msgspec.Struct, array_like=True):
     rest: Rest | None = None
 
 
-class Rules(NamedTuple):
-    """What the fold goes by."""
-
-    limits: Limits
-    harshness: Harshness = Harshness()
-
-
 def advance(fold: Fold, chapters: Sequence[Chapter], rules: Rules, limit: int | None = None) -> tuple[list[Trip], bool]:
     """Takes the samples, in order, into the fold.
 
@@ -121,12 +128,24 @@ def advance(fold: Fold, chapters: Sequence[Chapter], rules: Rules, limit: int | 
     """
     folding = _Folding(fold, rules)
     for chapter in chapters:
-        for mode, first, beyond in _pieces(chapter.run, rules.limits.silence_ms):
+        before, missing = fold.trip, _missing(fold.last, chapter)
+        for mode, first, beyond in _pieces(chapter.run, rules.silence_ms):
             if limit is not None and len(folding.ended) >= limit and fold.last != chapter.place(first):
                 return folding.ended, False
             folding.take(chapter, mode, first, beyond)
             fold.last = chapter.place(beyond - 1)
+            if missing and before is not None and before is fold.trip:
+                before.measures.missing += missing
+            missing = 0
     return folding.ended, True
+
+
+def _missing(last: Place | None, chapter: Chapter) -> int:
+    """How many messages never came between the last sample and a message of the same boot."""
+    if last is None or len(chapter.senders) > 1:
+        return 0
+    ((boot, seq),) = chapter.senders
+    return max(0, seq - last.seq - 1) if boot == last.boot else 0
 
 
 def _pieces(run: Run, silence_ms: int) -> Iterator[tuple[_Mode, int, int]]:
@@ -159,7 +178,7 @@ class _Folding:
 
     def __init__(self, fold: Fold, rules: Rules) -> None:
         self.fold = fold
-        self.limits, self.harshness = rules.limits, rules.harshness
+        self.rules = rules
         self.ended = list[Trip]()
 
     def take(self, chapter: Chapter, mode: _Mode, first: int, beyond: int) -> None:
@@ -199,12 +218,12 @@ class _Folding:
         if trip is None:
             return
         if trip.off_ms is not None:
-            if t - trip.off_ms >= self.limits.flicker_ms:
+            if t - trip.off_ms >= self.rules.flicker_ms:
                 self.end(trip.off_ms)
             elif mode != "off":
                 trip.off_ms = None
         elif trip.parked_ms is not None and not self._was_silent(t):
-            if t - trip.parked_ms >= self.limits.park_ms:
+            if t - trip.parked_ms >= self.rules.park_ms:
                 self._end_standing(trip.parked_ms)
                 self.fold.waits = mode == "parked"
             elif mode == "on":
@@ -212,7 +231,7 @@ class _Folding:
 
     def _was_silent(self, t: int) -> bool:
         seen_ms = self.fold.seen.t
-        return seen_ms is not None and t - seen_ms >= self.limits.silence_ms
+        return seen_ms is not None and t - seen_ms >= self.rules.silence_ms
 
     def _over_silence(self, run: Run, mode: _Mode, first: int, beyond: int) -> None:
         fold, trip = self.fold, self.fold.trip
@@ -233,14 +252,10 @@ class _Folding:
             self.end(t if gain_pct > 0.0 else trip.end_ms)
             return
         went_m = driven_m if driven_m is not None else away_m
-        is_away = went_m is not None and went_m >= DISPLACEMENT_M
+        is_away = went_m is not None and went_m >= self.rules.moved_m
         was_charged = gain_pct >= (CHARGED_ON_THE_WAY_PCT if is_away else CHARGED_PCT)
         if trip is not None:
-            if (
-                trip.kind == "driven"
-                and not was_charged
-                and _was_on_its_way(before, after, silent_ms, driven_m, away_m)
-            ):
+            if trip.kind == "driven" and not was_charged and self._was_on_its_way(before, after, silent_ms, went_m):
                 self._bridge(trip, before, after, silent_ms, went_m)
                 return
             self.end(trip.end_ms)
@@ -250,6 +265,13 @@ class _Folding:
             self._infer("charging", before, after, t)
         elif driven_m is not None and away_m is not None and away_m >= CARRIED_IN_SILENCE_M > 4 * abs(driven_m):
             self._infer("carried", before, after, t, away_m)
+
+    def _was_on_its_way(self, before: Seen, after: Seen, silent_ms: int, went_m: float | None) -> bool:
+        if silent_ms > self.rules.tunnel_ms:
+            return False
+        if went_m is not None:
+            return self.rules.moved_m <= went_m <= MAX_SPEED_M_S * silent_ms / 1000
+        return min(before.speed_kmh or 0.0, after.speed_kmh or 0.0) >= DRIVING_KMH
 
     def _bridge(self, trip: Trip, before: Seen, after: Seen, silent_ms: int, went_m: float | None) -> None:
         measures = trip.pending or trip.measures
@@ -291,7 +313,7 @@ class _Folding:
         if trip.pending is not None:
             trip.measures.join(trip.pending)
             trip.pending = None
-        trip.measures.extend(run, start, last + 1, self.limits.silence_ms, self.harshness)
+        trip.measures.extend(run, start, last + 1, self.rules.silence_ms, self.rules.harshness)
         trip.end_ms = trip.still_since_ms = run.t[last]
         if run.speed_kmh:
             fold.rest = None
@@ -322,7 +344,7 @@ class _Folding:
                 continue
             if rest is None:
                 rest = Rest(lat, lon, lat, lon, run.t[index], run.t[index])
-            elif distance_m(rest.lat, rest.lon, lat, lon) >= DISPLACEMENT_M:
+            elif distance_m(rest.lat, rest.lon, lat, lon) >= self.rules.moved_m:
                 rest = Rest(lat, lon, lat, lon, run.t[index], run.t[index])
                 start, last = (index if start is None else start), index
         self.fold.rest = rest
@@ -337,11 +359,13 @@ class _Folding:
         if trip is not None and trip.kind == "driven":
             if trip.pending is None:
                 trip.pending = trip.measures.fork()
-            trip.pending.extend(run, first, beyond, self.limits.silence_ms, self.harshness, follows=not run.speed_kmh)
+            trip.pending.extend(
+                run, first, beyond, self.rules.silence_ms, self.rules.harshness, follows=not run.speed_kmh
+            )
             if run.lat and not trip.measures.route.stretches:
                 trip.measures.route.follow(run, first, first + 1)
             trip.end_ms = run.t[beyond - 1]
-            if trip.end_ms - trip.still_since_ms >= STANDSTILL_MS:
+            if trip.end_ms - trip.still_since_ms >= self.rules.standstill_ms:
                 self._end_standing(trip.still_since_ms)
                 fold.waits = True
         if run.speed_kmh:
@@ -355,7 +379,7 @@ class _Folding:
         trip = fold.trip
         if trip is not None and trip.kind == "driven":
             trip.parked_ms = run.t[first] if trip.parked_ms is None else trip.parked_ms
-            if run.t[beyond - 1] - trip.parked_ms >= self.limits.park_ms:
+            if run.t[beyond - 1] - trip.parked_ms >= self.rules.park_ms:
                 self._end_standing(trip.parked_ms)
                 fold.waits = True
 
@@ -366,7 +390,7 @@ class _Folding:
         elif trip is not None and trip.kind == "driven":
             if trip.off_ms is None:
                 trip.off_ms = trip.end_ms = run.t[first]
-            if run.t[beyond - 1] - trip.off_ms >= self.limits.flicker_ms:
+            if run.t[beyond - 1] - trip.off_ms >= self.rules.flicker_ms:
                 self.end(trip.off_ms)
         fold.waits = False
         self._carry(run, first, beyond)
@@ -379,7 +403,7 @@ class _Folding:
             fold.trip = Trip("charging", run.t[first], run.t[first], run.t[first])
         fold.waits, fold.rest = False, None
         trip = fold.trip
-        trip.measures.extend(run, first, beyond, self.limits.silence_ms, self.harshness)
+        trip.measures.extend(run, first, beyond, self.rules.silence_ms, self.rules.harshness)
         trip.end_ms = run.t[beyond - 1]
 
     def _carry(self, run: Run, first: int, beyond: int) -> None:
@@ -455,7 +479,7 @@ def as_ended(fold: Fold) -> Trip | None:
     """A copy of the record under way, as if it had ended with the latest sample."""
     if fold.trip is None:
         return None
-    folding = _Folding(_copier.decode(msgspec.msgpack.encode(fold)), Rules(Limits(1, 1)))
+    folding = _Folding(_copier.decode(msgspec.msgpack.encode(fold)), Rules())
     trip = folding.fold.trip
     assert trip is not None
     folding.end(trip.end_ms)
@@ -503,17 +527,3 @@ def _away_m(before: Seen, after: Seen) -> float | None:
     if before.lat is None or before.lon is None or after.lat is None or after.lon is None:
         return None
     return distance_m(before.lat, before.lon, after.lat, after.lon)
-
-
-def _was_on_its_way(before: Seen, after: Seen, silent_ms: int, driven_m: float | None, away_m: float | None) -> bool:
-    if silent_ms > TUNNEL_MS:
-        return False
-    if driven_m is not None:
-        return _is_plausible(driven_m, silent_ms)
-    if away_m is not None:
-        return _is_plausible(away_m, silent_ms)
-    return min(before.speed_kmh or 0.0, after.speed_kmh or 0.0) >= DRIVING_KMH
-
-
-def _is_plausible(displacement_m: float, silent_ms: int) -> bool:
-    return DISPLACEMENT_M <= displacement_m <= MAX_SPEED_M_S * silent_ms / 1000

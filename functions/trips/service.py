@@ -5,28 +5,31 @@ and in further transactions. So whoever meets the state again (a redelivered bat
 crash left off.
 """
 
+import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from functions.trips import compact, messages, progress
+from functions.trips import compact, messages, progress, rollup_service
 from functions.trips.agenda import Policy, next_step, set_alarm
 from functions.trips.messages import SweepPartition
-from functions.trips.progress import Arrival
+from functions.trips.profile_store import look_up, policy_of
+from functions.trips.progress import Arrival, Intake
 from functions.trips.samples import Message as Telemetry
-from functions.trips.segmentation import Limits, Rules
 from functions.trips.store import Change, Store, Stored, partition_of
-from functions.trips.telemetry import NoUsableSample, decode
+from functions.trips.telemetry import NoUsableSample, decode, without_position
 from functions.trips.vehicle_trips import VehicleTrips
 from shared.clock import Clock, to_epoch_ms, utc_now
 from shared.errors import Conflict, Rejected
+from shared.identity import privacy
+from shared.identity.caller import Caller
 from shared.identity.vehicle import check_vehicle_id
 from shared.messaging import contracts, device_messages, parking, publisher
-from shared.messaging.contracts import CloseTrip, Message
+from shared.messaging.contracts import CloseTrip, Message, SetPrivacyMode
 from shared.messaging.device_messages import DeviceMessage
 from shared.messaging.envelope import Envelope
 from shared.messaging.publisher import Outgoing
-from shared.settings import TRIP_COMMANDS, settings
+from shared.settings import TRIP_COMMANDS
 
 log = logging.getLogger(__name__)
 
@@ -44,16 +47,6 @@ _warm = Store()
 _Batch = dict[str, dict[str, list[Telemetry | Arrival]]]  # by partition and vehicle
 
 
-def _policy() -> Policy:
-    configured = settings()
-    limits = Limits(configured.trip_silence_s * 1000, configured.trip_flicker_s * 1000)
-    return Policy(
-        rules=Rules(limits),
-        close_after_ms=configured.trip_close_after_s * 1000,
-        lateness_ms=configured.trip_lateness_s * 1000,
-    )
-
-
 # --- Telemetry
 
 
@@ -68,9 +61,13 @@ async def hear(received: Sequence[DeviceMessage], *, store: Store = _warm, clock
         try:
             telemetry = decode(message.body, message.caller, arrived_ms)
             compact.check_size(message.body)
-        except NoUsableSample as reason:
-            of_vehicle.append(Arrival(reason.boot, reason.seq, arrived_ms))
-            raise
+        except Rejected as reason:
+            if isinstance(reason, NoUsableSample):
+                of_vehicle.append(Arrival(reason.boot, reason.seq, arrived_ms))
+            if not await privacy.is_private(vehicle_id):
+                raise
+            await parking.park(message.origin, reason, without_position(message.body))
+            return
         of_vehicle.append(telemetry)
         origins[vehicle_id, telemetry.boot, telemetry.seq] = message
 
@@ -108,18 +105,17 @@ async def _take_in(
     clock: Clock,
 ) -> set[str]:
     """Returns the vehicles whose trips have to be settled now."""
-    policy = _policy()
     arrived_ms = max(message.arrived_ms for sent in vehicles.values() for message in sent)
     due = set[str]()
     for _ in range(DECISIONS):
         changes = list[Change]()
-        for vehicle_id, stored in (await store.load(partition, vehicles)).items():
-            state = stored.state()
-            old_alarm_ms = state.alarm_ms
-            intake = progress.take_in(state, vehicle_id, vehicles[vehicle_id], policy)
-            for message in (*intake.too_late, *intake.too_many):
-                sent = origins[vehicle_id, message.boot, message.seq]
-                await parking.park(sent.origin, _TOO_LATE if message in intake.too_late else _TOO_MANY, sent.body)
+        for vehicle_id, (stored, state) in (await _states(store, partition, vehicles)).items():
+            old_alarm_ms, policy = state.alarm_ms, policy_of(state)
+            sent = vehicles[vehicle_id]
+            if state.is_private:
+                sent = [_private(vehicle_id, message) for message in sent]
+            intake = progress.take_in(state, vehicle_id, sent, policy)
+            await _park(vehicle_id, intake, origins)
             if _is_due(state, policy, max(to_epoch_ms(clock()), state.heard_ms)):
                 due.add(vehicle_id)
             if intake.is_changed:
@@ -132,6 +128,29 @@ async def _take_in(
     raise Conflict("trips: the state of a vehicle changes faster than its telemetry can be taken in")
 
 
+async def _states(store: Store, partition: str, vehicle_ids: Iterable[str]) -> dict[str, tuple[Stored, VehicleTrips]]:
+    """The vehicles' states; what is known of a vehicle is looked up when it is heard of for the first time."""
+    loaded = await store.load(partition, vehicle_ids)
+    states = {vehicle_id: (stored, stored.state()) for vehicle_id, stored in loaded.items()}
+    new = [(vehicle_id, state) for vehicle_id, (_, state) in states.items() if state.model is None]
+    await asyncio.gather(*(look_up(vehicle_id, state) for vehicle_id, state in new))
+    return states
+
+
+def _private(vehicle_id: str, message: Telemetry | Arrival) -> Telemetry | Arrival:
+    """The message without positions. A sample of which just the position was at fault can be used so."""
+    if isinstance(message, Arrival):
+        return message
+    return decode(without_position(message.body), Caller(vehicle_id, ""), message.arrived_ms)
+
+
+async def _park(vehicle_id: str, intake: Intake, origins: Mapping[tuple[str, str, int], DeviceMessage]) -> None:
+    for reason, messages_ in ((_TOO_LATE, intake.too_late), (_TOO_MANY, intake.too_many)):
+        for message in messages_:
+            origin = origins[vehicle_id, message.boot, message.seq].origin
+            await parking.park(origin, reason, message.body)
+
+
 def _is_due(state: VehicleTrips, policy: Policy, now_ms: int) -> bool:
     step = next_step(state, policy)
     return step is not None and step[0] == "settle" and step[1] <= now_ms
@@ -139,10 +158,11 @@ def _is_due(state: VehicleTrips, policy: Policy, now_ms: int) -> bool:
 
 async def _settle(store: Store, partition: str, vehicle_id: str, clock: Clock, *, close: bool = False) -> None:
     """Announces what is due; with `close` everything, and the trip under way as if it had ended."""
-    policy, conflicts = _policy(), 0
+    conflicts = 0
     while conflicts < DECISIONS:
         stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
         state = stored.state()
+        policy = policy_of(state)
         now_ms, old_alarm_ms = max(to_epoch_ms(clock()), state.heard_ms), state.alarm_ms
         if not ((close and (state.is_due or state.is_open)) or _is_due(state, policy, now_ms)):
             return
@@ -160,10 +180,15 @@ async def _settle(store: Store, partition: str, vehicle_id: str, clock: Clock, *
 
 async def obey(envelope: Envelope, *, store: Store = _warm, clock: Clock = utc_now) -> None:
     """Handles a command of the job's queue. Raises `Rejected`, `Conflict`, `Unavailable`."""
-    command: Message = contracts.decode(envelope, CloseTrip, SweepPartition)
+    if envelope.type in {command.__name__ for command in rollup_service.COMMANDS}:
+        await rollup_service.obey(envelope, clock=clock)
+        return
+    command: Message = contracts.decode(envelope, CloseTrip, SetPrivacyMode, SweepPartition)
     match command:
         case CloseTrip():
             await _close(check_vehicle_id(command.vehicle_id), store, clock)
+        case SetPrivacyMode():
+            await _set_privacy_mode(check_vehicle_id(command.vehicle_id), store, clock, is_private=command.is_private)
         case SweepPartition():
             await _sweep(command, store, clock)
 
@@ -176,6 +201,23 @@ async def _close(vehicle_id: str, store: Store, clock: Clock) -> None:
         await _waive(store, partition, vehicle_id, clock)
         await _settle(store, partition, vehicle_id, clock, close=True)
         await store.flush(partition)
+
+
+async def _set_privacy_mode(vehicle_id: str, store: Store, clock: Clock, *, is_private: bool) -> None:
+    """From now on; what was stored of earlier drives stays until it is erased or expires."""
+    await privacy.set_private(vehicle_id, is_private=is_private)
+    for partition in await store.partitions_of(vehicle_id):
+        for _ in range(DECISIONS):
+            store.forget(partition, vehicle_id)
+            stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
+            state = stored.state()
+            state.is_private = is_private
+            if is_private:
+                state.forget_positions()
+            if await _save(store, partition, vehicle_id, stored, state, clock):
+                break
+        else:
+            raise Conflict("trips: the state of a vehicle changes faster than its privacy mode can be set")
 
 
 async def _waive(store: Store, partition: str, vehicle_id: str, clock: Clock) -> None:
@@ -194,7 +236,7 @@ async def _waive(store: Store, partition: str, vehicle_id: str, clock: Clock) ->
 async def _save(
     store: Store, partition: str, vehicle_id: str, stored: Stored, state: VehicleTrips, clock: Clock, rung_ms: int = 0
 ) -> bool:
-    set_alarm(state, _policy(), rung_ms)
+    set_alarm(state, policy_of(state), rung_ms)
     change = Change(vehicle_id, stored, stored.state().alarm_ms, state)
     return not await store.save(partition, [change], to_epoch_ms(clock()))
 
@@ -229,7 +271,8 @@ async def _attend(store: Store, partition: str, vehicle_id: str, time_ms: int, c
     store.forget(partition, vehicle_id)
     for _ in range(STEPS):
         stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
-        step = next_step(stored.state(), _policy())
+        state = stored.state()
+        step = next_step(state, policy_of(state))
         if step is None or step[1] > time_ms:
             break
         match step[0]:
@@ -248,7 +291,8 @@ async def _attend(store: Store, partition: str, vehicle_id: str, time_ms: int, c
 async def _tidy(store: Store, partition: str, vehicle_id: str, stored: Stored, clock: Clock) -> None:
     """The horizon moves first, so that a crash leaves rows that are out of sight and removed the next time."""
     now_ms, state = to_epoch_ms(clock()), stored.state()
-    progress.tidy(state, now_ms)
+    await look_up(vehicle_id, state)
+    progress.tidy(state, now_ms, policy_of(state))
     if not await _save(store, partition, vehicle_id, stored, state, clock):
         return
     stored = (await store.load(partition, [vehicle_id]))[vehicle_id]

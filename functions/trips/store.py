@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 
-from functions.trips import agenda, compact, vehicle_trips
+from functions.trips import agenda, compact, rollup_store, vehicle_trips
 from functions.trips.agenda import Watch
 from functions.trips.messages import event, record_values
 from functions.trips.progress import Announcement
@@ -201,13 +201,24 @@ class Store:
         waiting = [row async for row in self._table.query(partition, key_from=_RECORD, key_before=_RECORD + "\uffff")]
         for row in waiting:
             await _carry(row)
-        for row in waiting:
-            try:
-                await self._table.commit([delete(row)])
-            except Conflict:
-                continue  # carried by another instance as well, or followed by a newer revision
+        await rollup_store.note_changed(
+            (str(row.values["vehicle_id"]), _int(row, "started_at_ms"))
+            for row in waiting
+            if row.values["kind"] != "charging"
+        )
+        for start in range(0, len(waiting), MAX_TRANSACTION_ENTITIES):
+            await self._forget_carried(waiting[start : start + MAX_TRANSACTION_ENTITIES])
         await outbox.flush(self._table, partition)
         self._flushed.add(partition)
+
+    async def _forget_carried(self, carried: Sequence[Row]) -> None:
+        """All at once, unless another instance carried one of them as well or a newer revision followed."""
+        try:
+            await self._table.commit([delete(row) for row in carried])
+        except Conflict:
+            if len(carried) > 1:
+                for row in carried:
+                    await self._forget_carried([row])
 
 
 def _transactions(
@@ -256,7 +267,8 @@ def _writes(partition: str, change: Change, packed: bytes, now_ms: int) -> list[
             writes.append(upsert(Row(partition, _alarm(alarm_ms, change.vehicle_id))))
     for announcement in change.announcements:
         key = f"{_RECORD}{announcement.kind}|{change.vehicle_id}|{announcement.start_ms}"
-        writes.append(upsert(Row(partition, key, record_values(change.vehicle_id, announcement))))
+        values = record_values(change.vehicle_id, announcement, change.state.model)
+        writes.append(upsert(Row(partition, key, values)))
         if envelope := event(change.vehicle_id, announcement, now_ms):
             writes += outbox.rows(partition, [Outgoing(settings.DOMAIN_EVENTS, envelope)])
     return writes

@@ -1,19 +1,23 @@
 """What a trip was like. The same samples give the same summary to the digit."""
 
-from typing import Literal, NamedTuple
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from functions.trips import route
+from functions.trips import driving, route
+from functions.trips.driving import Shares
+from functions.trips.energy import Taken, consumption
 from functions.trips.measures import HOUR_MS, Measures
-from functions.trips.route import MAX_SPEED_M_S
+from functions.trips.parameters import Parameters
+from functions.trips.quality import TELEPORT, DistanceSource, Evidence, Grade, grade
+from functions.trips.route import MAX_SPEED_M_S, Stretch
 from functions.trips.segmentation import Trip
+from functions.trips.whereabouts import spot, whereabouts
 
-MIN_DISTANCE_KM = 0.01  # less is a vehicle that was switched on and off again
 MIN_CHARGING_MS = 60_000  # less is a plug that was tried
 MIN_CHARGED_PCT = 0.5
-
-DistanceSource = Literal["odometer", "speed", "gps"]
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,27 +43,36 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     max_speed_kmh: float | None = None
     soc_start_pct: float | None = None
     soc_end_pct: float | None = None
-    drawn_kwh: float | None = None
+    energy_kwh: float | None = None
     recuperated_kwh: float | None = None
+    kwh_100km: float | None = None
     fuel_l: float | None = None
+    l_100km: float | None = None
     fuel_start_pct: float | None = None
     fuel_end_pct: float | None = None
+    co2_kg: float | None = None
     harsh_brakings: int = 0
     harsh_accelerations: int = 0
     harsh_cornerings: int = 0
     urban_share: float | None = None
     rural_share: float | None = None
     motorway_share: float | None = None
+    eco_score: int | None = None
     start_lat: float | None = None
     start_lon: float | None = None
     end_lat: float | None = None
     end_lon: float | None = None
+    start_place: str | None = None
+    end_place: str | None = None
+    start_time_zone: str | None = None
+    end_time_zone: str | None = None
+    night_share: float | None = None
     temp_c: float | None = None
     samples: int
     dropped: dict[str, int]
-    silent_s: float = 0.0
-    longest_silence_s: float = 0.0
     polyline: str = ""
+    quality: Grade | None = None
+    quality_reasons: tuple[str, ...] = ()
 
 
 class ChargingSession(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,6 +88,8 @@ class ChargingSession(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Literal["reported", "inferred"]
     lat: float | None = None
     lon: float | None = None
+    place: str | None = None
+    time_zone: str | None = None
     odo_km: float | None = None
 
 
@@ -83,15 +98,20 @@ def record_id(vehicle_id: str, start_ms: int) -> str:
     return f"{vehicle_id}-{start_ms}"
 
 
-def summarise(vehicle_id: str, trip: Trip) -> Summary | ChargingSession | None:
-    """What is told about a record that has ended, or None if there is nothing to tell: nobody went anywhere."""
+def summarise(
+    vehicle_id: str, trip: Trip, parameters: Parameters, *, is_private: bool = False
+) -> Summary | ChargingSession | None:
+    """What is told about a record that has ended, or None if there is nothing to tell: nobody went anywhere.
+
+    `is_private`: that positions are missing is how it should be.
+    """
     match trip.kind:
         case "charging":
-            return _charging_session(vehicle_id, trip)
+            return _charging_session(vehicle_id, trip, parameters)
         case "carried":
-            return _carriage(vehicle_id, trip)
+            return _carriage(vehicle_id, trip, parameters)
         case "driven":
-            return _drive(vehicle_id, trip)
+            return _drive(vehicle_id, trip, parameters, is_private=is_private)
 
 
 class _Distance(NamedTuple):
@@ -100,7 +120,7 @@ class _Distance(NamedTuple):
     disagreement_pct: float | None
 
 
-def _drive(vehicle_id: str, trip: Trip) -> Summary | None:
+def _drive(vehicle_id: str, trip: Trip, parameters: Parameters, *, is_private: bool) -> Summary | None:
     measures = trip.whole
     duration_ms = trip.end_ms - trip.start_ms
     stretches = measures.route.credible()
@@ -108,13 +128,26 @@ def _drive(vehicle_id: str, trip: Trip) -> Summary | None:
     by_speed = measures.way / 2 / HOUR_MS + measures.across_m / 1000 if measures.has_speed else None
     by_route = route.length_m(stretches) / 1000 if stretches else None
     distance = _distance(by_odometer, by_speed, by_route)
-    if distance is None or distance.km < MIN_DISTANCE_KM:
+    if distance is None or distance.km < parameters.min_distance_km:
         return None
-    moving_ms = max(0, duration_ms - measures.idle_ms)
-    way = measures.urban + measures.rural + measures.motorway
-    jumps = sum(one.fixes for one in measures.route.stretches) - sum(one.fixes for one in stretches)
-    jumps += measures.route.given_up
-    dropped = measures.dropped | ({"teleport": measures.dropped.get("teleport", 0) + jumps} if jumps else {})
+    dropped = _dropped(measures, stretches)
+    used = consumption(_taken(measures, distance.km), parameters)
+    shares = driving.shares(measures.urban, measures.rural, measures.motorway)
+    quality = grade(
+        Evidence(
+            samples=measures.samples,
+            duration_s=duration_ms / 1000,
+            distance_km=distance.km,
+            distance_source=distance.source,
+            disagreement_pct=distance.disagreement_pct,
+            dropped=dropped,
+            longest_silence_s=measures.longest_silence_ms / 1000,
+            silent_s=measures.silent_ms / 1000,
+            missing_messages=measures.missing,
+            has_speed=measures.has_speed,
+            has_position=bool(stretches) or is_private,
+        )
+    )
     return Summary(
         trip_id=record_id(vehicle_id, trip.start_ms),
         vehicle_id=vehicle_id,
@@ -130,37 +163,87 @@ def _drive(vehicle_id: str, trip: Trip) -> Summary | None:
         odo_start_km=measures.odo_first_km,
         odo_end_km=measures.odo_last_km,
         duration_s=duration_ms / 1000,
-        moving_s=moving_ms / 1000,
+        moving_s=max(0, duration_ms - measures.idle_ms) / 1000,
         idle_s=measures.idle_ms / 1000,
         avg_speed_kmh=round(distance.km * HOUR_MS / duration_ms, 1) if duration_ms else None,
         max_speed_kmh=measures.max_kmh,
         soc_start_pct=measures.soc_first_pct,
         soc_end_pct=measures.soc_last_pct,
-        drawn_kwh=round(measures.drawn / 2 / HOUR_MS, 3) if measures.has_power else None,
-        recuperated_kwh=round(measures.recuperated / 2 / HOUR_MS, 3) if measures.has_power else None,
-        fuel_l=round(measures.fuel / 2 / HOUR_MS, 4) if measures.has_fuel else None,
         fuel_start_pct=measures.fuel_first_pct,
         fuel_end_pct=measures.fuel_last_pct,
+        **used._asdict(),
         harsh_brakings=measures.brakings,
         harsh_accelerations=measures.accelerations,
         harsh_cornerings=measures.cornerings,
-        urban_share=round(measures.urban / way, 4) if way else None,
-        rural_share=round(measures.rural / way, 4) if way else None,
-        motorway_share=round(measures.motorway / way, 4) if way else None,
-        start_lat=stretches[0].lat if stretches else None,
-        start_lon=stretches[0].lon if stretches else None,
-        end_lat=stretches[-1].last_lat if stretches else None,
-        end_lon=stretches[-1].last_lon if stretches else None,
+        urban_share=shares and shares.urban,
+        rural_share=shares and shares.rural,
+        motorway_share=shares and shares.motorway,
+        eco_score=_eco_score(measures, shares, distance.km, duration_ms, parameters),
         temp_c=round(measures.temp_sum / measures.temp_count, 1) if measures.temp_count else None,
         samples=measures.samples,
-        dropped=dict(sorted(dropped.items())),
-        silent_s=measures.silent_ms / 1000,
-        longest_silence_s=measures.longest_silence_ms / 1000,
-        polyline=route.line(stretches) if stretches else "",
+        dropped=dropped,
+        quality=quality.grade,
+        quality_reasons=quality.reasons,
+        **_where(stretches, trip, parameters),
     )
 
 
-def _carriage(vehicle_id: str, trip: Trip) -> Summary | None:
+def _dropped(measures: Measures, stretches: Sequence[Stretch]) -> dict[str, int]:
+    """By reason; positions that the route leaves out as `teleport`."""
+    jumps = sum(one.fixes for one in measures.route.stretches) - sum(one.fixes for one in stretches)
+    counts = Counter(measures.dropped) + Counter({TELEPORT: jumps + measures.route.given_up})
+    return dict(sorted(counts.items()))
+
+
+def _taken(measures: Measures, distance_km: float) -> Taken:
+    return Taken(
+        distance_km=distance_km,
+        drawn_kwh=measures.drawn / 2 / HOUR_MS if measures.has_power else None,
+        recuperated_kwh=measures.recuperated / 2 / HOUR_MS if measures.has_power else None,
+        soc_start_pct=measures.soc_first_pct,
+        soc_end_pct=measures.soc_last_pct,
+        fuel_l=measures.fuel / 2 / HOUR_MS if measures.has_fuel else None,
+        fuel_start_pct=measures.fuel_first_pct,
+        fuel_end_pct=measures.fuel_last_pct,
+        refuelled=measures.is_refuelled,
+    )
+
+
+def _eco_score(
+    measures: Measures, shares: Shares | None, distance_km: float, duration_ms: int, parameters: Parameters
+) -> int | None:
+    motorway_ms = measures.motorway_ms
+    score = driving.eco_score(
+        distance_km=distance_km,
+        duration_s=duration_ms / 1000,
+        idle_s=measures.idle_ms / 1000,
+        harsh_events=measures.brakings + measures.accelerations + measures.cornerings,
+        motorway_share=shares and shares.motorway,
+        motorway_kmh=measures.motorway / 2 / motorway_ms if motorway_ms else None,
+        rated_from_km=parameters.rated_from_km,
+    )
+    return score and score.score
+
+
+def _where(stretches: Sequence[Stretch], trip: Trip, parameters: Parameters) -> dict[str, Any]:
+    where = whereabouts(stretches, trip.start_ms, trip.end_ms, parameters.fuzz_m)
+    if where is None:
+        return {}
+    return {
+        "start_lat": where.start.lat,
+        "start_lon": where.start.lon,
+        "end_lat": where.end.lat,
+        "end_lon": where.end.lon,
+        "start_place": where.start.place,
+        "end_place": where.end.place,
+        "start_time_zone": where.start.time_zone,
+        "end_time_zone": where.end.time_zone,
+        "night_share": where.night_share,
+        "polyline": where.polyline,
+    }
+
+
+def _carriage(vehicle_id: str, trip: Trip, parameters: Parameters) -> Summary | None:
     stretches = trip.measures.route.stretches
     if not stretches:
         return None
@@ -178,22 +261,24 @@ def _carriage(vehicle_id: str, trip: Trip) -> Summary | None:
         moving_s=duration_ms / 1000,
         idle_s=0.0,
         avg_speed_kmh=round(trip.moved_m * 3600 / duration_ms, 1) if duration_ms else None,
-        start_lat=stretches[0].lat,
-        start_lon=stretches[0].lon,
-        end_lat=stretches[-1].last_lat,
-        end_lon=stretches[-1].last_lon,
         samples=sum(one.fixes for one in stretches),
         dropped={},
-        polyline=route.line(stretches),
+        **_where(stretches, trip, parameters),
     )
 
 
-def _charging_session(vehicle_id: str, trip: Trip) -> ChargingSession | None:
-    measures = trip.measures
+def _charging_session(vehicle_id: str, trip: Trip, parameters: Parameters) -> ChargingSession | None:
+    measures = trip.whole
     gain_pct = (measures.soc_last_pct or 0.0) - (measures.soc_first_pct or 0.0)
     if trip.end_ms - trip.start_ms < MIN_CHARGING_MS and gain_pct < MIN_CHARGED_PCT:
         return None
     stretches = measures.route.credible()
+    where = spot(stretches[-1].last_lat, stretches[-1].last_lon, parameters.fuzz_m) if stretches else None
+    energy_kwh = None
+    if measures.has_power:
+        energy_kwh = measures.recuperated / 2 / HOUR_MS
+    elif parameters.battery_kwh is not None:
+        energy_kwh = gain_pct / 100 * parameters.battery_kwh
     return ChargingSession(
         session_id=record_id(vehicle_id, trip.start_ms),
         vehicle_id=vehicle_id,
@@ -201,10 +286,12 @@ def _charging_session(vehicle_id: str, trip: Trip) -> ChargingSession | None:
         ended_at_ms=trip.end_ms,
         soc_start_pct=measures.soc_first_pct,
         soc_end_pct=measures.soc_last_pct,
-        energy_kwh=round(measures.recuperated / 2 / HOUR_MS, 3) if measures.has_power else None,
+        energy_kwh=_rounded(energy_kwh, 3),
         evidence="inferred" if trip.inferred else "reported",
-        lat=stretches[-1].last_lat if stretches else None,
-        lon=stretches[-1].last_lon if stretches else None,
+        lat=where.lat if where else None,
+        lon=where.lon if where else None,
+        place=where.place if where else None,
+        time_zone=where.time_zone if where else None,
         odo_km=measures.odo_last_km,
     )
 

@@ -129,6 +129,17 @@ def decode(body: bytes, sender: Caller, arrived_ms: int) -> Message:
         return _with_faults(body, sender, arrived_ms)
 
 
+def without_position(body: bytes) -> bytes:
+    """What the job understands of a message, but not where the vehicle was. Empty if nothing can be understood."""
+    try:
+        message = _body.decode(body)
+    except BODY_ERRORS:
+        return b""
+    names = ("boot", "seq", "t", "vehicle_id", *COLUMNS)
+    told = {name: value for name in names if (value := getattr(message, name)) not in (None, [])}
+    return msgspec.json.encode({"v": VERSION} | {name: told[name] for name in told if name not in {"lat", "lon"}})
+
+
 def _without_fault(message: Any, sender: Caller, arrived_ms: int, body: bytes) -> Message:
     """Raises `ValidationError` for what has to be looked at sample by sample."""
     t, steps = list(accumulate(message.t)), message.t

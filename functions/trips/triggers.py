@@ -48,6 +48,14 @@ async def trips_sweep(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the b
     await service.start_sweep()
 
 
+@trips.timer_trigger(arg_name="timer", schedule=f"%{settings.TRIP_ROLLUP_SCHEDULE}%", use_monitor=True)
+@trips.retry(**settings.RETRY_FOR_EVER)
+async def trips_rollup(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding asks for it
+    from functions.trips import rollup_service
+
+    await rollup_service.start()
+
+
 @trips.timer_trigger(arg_name="timer", schedule=f"%{settings.TRIP_RETENTION_SCHEDULE}%", use_monitor=True)
 @trips.retry(**settings.RETRY_FOR_EVER)
 async def trips_retention(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding asks for it

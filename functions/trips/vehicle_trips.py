@@ -8,6 +8,7 @@ not be folded yet, because a message is missing or there was too much at once, l
 import msgspec
 
 from functions.trips.reception import Reception
+from functions.trips.route import Route
 from functions.trips.segmentation import Fold, Kind
 
 RETENTION_MS = 72 * 3_600_000  # of messages, from their arrival, and of the possibility to revise a trip
@@ -22,7 +23,7 @@ class Known(msgspec.Struct, array_like=True):
     kind: Kind
     start_ms: int
     end_ms: int
-    settled_ms: int  # when it was found last
+    settled_ms: int  # when it was announced last
     revision: int = 0  # of the last announcement
     digest: bytes = b""  # of the summary that was announced last; empty if it was withdrawn
     is_stale: bool = False  # the fold is being repeated and has not found it again yet
@@ -73,6 +74,14 @@ class VehicleTrips(msgspec.Struct, array_like=True, kw_only=True):
         self.known.append(known)
         self.known.sort(key=lambda one: one.start_ms)
 
+    def forget_positions(self) -> None:
+        """Of what is under way."""
+        self.fold.seen.lat = self.fold.seen.lon = self.fold.rest = None
+        if self.fold.trip is not None:
+            for measures in (self.fold.trip.measures, self.fold.trip.pending):
+                if measures is not None:
+                    measures.route = Route()
+
     def spend(self, samples: int) -> bool:
         """Whether a vehicle heard at `heard_ms` may send so many samples: what is kept of it has to be bounded."""
         spent_ms = max(self.spent_ms, self.heard_ms - RETENTION_MS) + samples * SAMPLE_MS
@@ -108,7 +117,7 @@ _decoder = msgspec.msgpack.Decoder(VehicleTrips)
 
 
 def encode(state: VehicleTrips) -> bytes:
-    """The state as it is stored: about 1 kB for a usual car, under 64 KiB for any."""
+    """The state as it is stored: 1 to 2 kB for a usual car, under 64 KiB for any."""
     return msgspec.msgpack.encode(state)
 
 

@@ -5,6 +5,7 @@ type is the class name. New fields get defaults, old ones stay: a message may be
 Times are epoch milliseconds, identifiers are pseudonymous; no message carries a VIN.
 """
 
+from datetime import date
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -69,6 +70,29 @@ class ChargingRevised(ChargingCompleted, frozen=True, kw_only=True):
     """A charging session looks different after late data; `withdrawn` if there was none after all."""
 
     withdrawn: bool = False
+
+
+class WeeklyDigestReady(Message, frozen=True, kw_only=True):
+    """What a vehicle drove in the week (ISO 8601) from `monday` on, by its own clock: figures only, no places.
+
+    Told once, after the week is over; trips that are found or revised later do not change it. `driving_s` includes
+    `idle_s`. What is None was not measured. Shares are 0…1, the eco score is 0…100.
+    """
+
+    vehicle_id: str
+    monday: date
+    trips: int
+    distance_km: float
+    driving_s: float
+    idle_s: float
+    harsh_events: int = 0
+    energy_kwh: float | None = None
+    kwh_100km: float | None = None
+    fuel_l: float | None = None
+    l_100km: float | None = None
+    co2_kg: float | None = None
+    eco_score: float | None = None
+    night_share: float | None = None
 
 
 class UpdateAvailable(Message, frozen=True, kw_only=True):
@@ -170,7 +194,7 @@ class EnrolCertificate(Message, frozen=True, kw_only=True):
 class SetRecipient(Message, frozen=True, kw_only=True):
     """`notification-commands`: who is told about a vehicle, how and in which language.
 
-    `muted` names event categories (`trip`, `update`) that the person does not want by e-mail or in the car;
+    `muted` names event categories (`trip`, `digest`, `update`) that the person does not want by e-mail or in the car;
     security alarms cannot be muted.
     """
 
@@ -186,6 +210,19 @@ class SetRecipient(Message, frozen=True, kw_only=True):
 
 class CloseTrip(Message, frozen=True, kw_only=True):
     """`trip-commands`: no more telemetry will come (recording over, car decommissioned): end what is open."""
+
+    vehicle_id: str
+
+
+class SetPrivacyMode(Message, frozen=True, kw_only=True):
+    """`trip-commands`: whether the positions of a vehicle may be stored, from now on. Trips are made all the same."""
+
+    vehicle_id: str
+    is_private: bool
+
+
+class ResetLongTermMemory(Message, frozen=True, kw_only=True):
+    """`trip-commands`: the driver wants the trip computer's long-term memory to begin when this was sent."""
 
     vehicle_id: str
 

@@ -5,7 +5,7 @@ of one partition and 4 MiB:
 https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
 
 MAX_TRANSACTION_ENTITIES = 100
-MAX_PAGE_ENTITIES = 1000
+MAX_PAGE_ENTITIES = 1000  # of an answer to a query
 
 Value = str | int | float | bool | bytes
 
@@ -91,13 +91,13 @@ class Table:
         where: Mapping[str, Value] | None = None,
         at_most: Mapping[str, int] | None = None,
         at_least: Mapping[str, float] | None = None,
-        select: Sequence[str] | None = None,
         limit: int | None = None,
+        select: Collection[str] | None = None,
     ) -> AsyncIterator[Row]:
         """Rows in key order, of one partition or of a range of partitions. Raises `Unavailable`.
 
         Bounds are inclusive below and exclusive above; `where` compares properties for equality, `at_most` for ≤
-        and `at_least` for ≥ (rows without the property do not match). `select` names the properties that are wanted.
+        and `at_least` for ≥ (rows without the property do not match). With `select` only these properties are read.
         """
         conditions, parameters = [], dict[str, Any]()
         for column, operator, bound in (
@@ -118,15 +118,16 @@ class Table:
             else:
                 parameters[f"p{len(parameters)}"] = bound
                 conditions.append(f"{column} {operator} @p{len(parameters) - 1}")
-        # Without a size of its own a page holds what nobody may ask for.
-        wanted: dict[str, Any] = {"results_per_page": min(limit, MAX_PAGE_ENTITIES)} if limit else {}
+        asked: dict[str, Any] = {}
         if select is not None:
-            wanted["select"] = ["PartitionKey", "RowKey", *select]
+            asked["select"] = ["PartitionKey", "RowKey", *select]
+        if limit is not None:
+            asked["results_per_page"] = min(limit, MAX_PAGE_ENTITIES)
         with _errors():
             if conditions:
-                pages = self._client.query_entities(" and ".join(conditions), parameters=parameters, **wanted)
+                pages = self._client.query_entities(" and ".join(conditions), parameters=parameters, **asked)
             else:
-                pages = self._client.list_entities(**wanted)
+                pages = self._client.list_entities(**asked)
             found = 0
             async for entity in pages:
                 yield _row(entity)

@@ -47,6 +47,7 @@ def inputs() -> list[tuple[str, TriggerInput]]:
         ("trips_export", _of_vehicle("GET", "trips/export", format="json")),
         ("trips_export", _of_vehicle("GET", "trips/export", format="kml")),
         ("trips_erasure", _of_vehicle("DELETE", "trips", request_id="please-1")),
+        ("trips_rollup", _timer()),
         ("ota_commands", _command(_campaign("spring", ARTIFACT))),
         ("ota_commands", _command(_campaign("winter", "none.bin"))),
         ("ota_commands", _unknown()),

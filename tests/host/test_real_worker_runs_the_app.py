@@ -168,7 +168,13 @@ async def test_what_the_app_stores_and_sends_with_the_real_worker(both: tuple[Ef
     told = [row["kind"] for row in real.tables[settings.NOTIFICATIONS_TABLE] if row["RowKey"].startswith("delivery")]
     assert sorted(told) == ["TheftAlarm", "TripCompleted"]
     assert events(real) == {
-        settings.TRIP_COMMANDS: {"SweepPartition": 2, "ForgetErasures": 1, "RemoveOld": 2, "EraseVehicle": 1},
+        settings.TRIP_COMMANDS: {
+            "SweepPartition": 2,
+            "RollUpPart": 16,
+            "ForgetErasures": 1,
+            "RemoveOld": 2,
+            "EraseVehicle": 1,
+        },
         settings.OTA_COMMANDS: {"AssignVehicles": 16},
         settings.CERTIFICATE_COMMANDS: {"ScanShards": 16},
         settings.NOTIFICATION_COMMANDS: {"Deliver": 2},

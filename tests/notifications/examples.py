@@ -1,13 +1,13 @@
 """Facts, people and deliveries to try the rules with."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from functions.notifications import decision, delivery
 from functions.notifications.alerts import TheftAlarm
 from functions.notifications.decision import Channel, Facts, Recipient
 from functions.notifications.delivery import Delivery
-from shared.messaging.contracts import TripCompleted, UpdateAvailable
+from shared.messaging.contracts import TripCompleted, UpdateAvailable, WeeklyDigestReady
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DEPARTURE_MS, ARRIVAL_MS = 1_625_056_320_000, 1_625_057_700_000  # 2021-06-30, 12:32 and 12:55 UTC
@@ -29,6 +29,34 @@ def trip(**changes: Any) -> TripCompleted:
 
 def electric_trip() -> TripCompleted:
     return trip(soc_start_pct=81.2, soc_end_pct=76.4)
+
+
+def week(**changes: Any) -> WeeklyDigestReady:
+    """Of a vehicle of which no more is known than that it was driven."""
+    known: dict[str, Any] = {
+        "vehicle_id": "car-1",
+        "monday": date(2026, 4, 27),
+        "trips": 12,
+        "distance_km": 182.44,
+        "driving_s": 18_600.0,
+        "idle_s": 0.0,
+    }
+    return WeeklyDigestReady(**known | changes)
+
+
+def hybrid_week() -> WeeklyDigestReady:
+    """Of a vehicle of which all is known."""
+    return week(
+        idle_s=1200.0,
+        harsh_events=7,
+        energy_kwh=30.22,
+        kwh_100km=16.56,
+        fuel_l=4.1,
+        l_100km=2.25,
+        co2_kg=9.5,
+        eco_score=77.6,
+        night_share=0.12,
+    )
 
 
 def update(**changes: Any) -> UpdateAvailable:

@@ -1,6 +1,6 @@
 """Who is told what by which channel."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from functions.notifications import decision
 from functions.notifications.decision import MUTABLE, OF_USE_FOR, Category, Channel, Recipient
 from shared.errors import Rejected
-from tests.notifications.examples import NOW, person, theft, trip, update
+from tests.notifications.examples import NOW, person, theft, trip, update, week
 
 categories = st.sampled_from(Category)
 people = st.lists(
@@ -30,6 +30,11 @@ def chosen(category: Category, *recipients: Recipient) -> list[tuple[str, str]]:
 
 def test_a_trip_is_told_by_mail_alone() -> None:
     assert chosen(Category.TRIP, person()) == [("anna", "email")]
+
+
+def test_a_week_is_told_by_mail_alone_unless_it_is_muted() -> None:
+    assert chosen(Category.DIGEST, person(), person("bea", muted=(Category.DIGEST,))) == [("anna", "email")]
+    assert chosen(Category.TRIP, person(muted=(Category.DIGEST,))) == [("anna", "email")]
 
 
 def test_an_update_is_told_by_mail_and_in_the_car() -> None:
@@ -100,7 +105,7 @@ def test_the_same_fact_is_the_same_notification_and_others_are_others() -> None:
     told = [
         decision.notification(vehicle_id, facts, known_at).notification_id
         for vehicle_id in ("car-1", "car-2")
-        for facts in (trip(), trip(trip_id="spring"), update(), theft())
+        for facts in (trip(), trip(trip_id="spring"), week(), week(monday=date(2026, 5, 4)), update(), theft())
         for known_at in (NOW, NOW + timedelta(days=1))
     ]
     assert len(set(told)) == len(told) / 2
@@ -112,6 +117,10 @@ def test_the_same_fact_is_the_same_notification_and_others_are_others() -> None:
     [
         (trip(started_at_ms=-1), "started_at_ms"),
         (trip(ended_at_ms=10**18), "ended_at_ms"),
+        (week(monday=date(9999, 12, 27)), "monday"),
+        (week(distance_km=1e300), "distance_km"),
+        (week(l_100km=float("inf")), "l_100km"),
+        (week(trips=10**13), "trips"),
         (update(title="x" * 501), "title"),
         (update(version="x" * 501), "version"),
     ],

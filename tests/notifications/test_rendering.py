@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,10 +17,24 @@ from functions.notifications import formats, rendering
 from functions.notifications.decision import OF_USE_FOR, Channel, Facts, notification
 from functions.notifications.formats import Formats
 from functions.notifications.rendering import LANGUAGES, LETTER_PARTS, NOTICE_PARTS, TEMPLATES, Reader
-from tests.notifications.examples import ARRIVAL_MS, DEPARTURE_MS, NOW, electric_trip, theft, trip, update
+from tests.notifications.examples import (
+    ARRIVAL_MS,
+    DEPARTURE_MS,
+    NOW,
+    electric_trip,
+    hybrid_week,
+    theft,
+    trip,
+    update,
+    week,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
-FACTS = [trip(), electric_trip(), trip(fuel_l=1.3, idle_s=0.0, ended_at_ms=ARRIVAL_MS + 86_400_000), update(), theft()]
+FACTS = [
+    *(trip(), electric_trip(), trip(fuel_l=1.3, idle_s=0.0, ended_at_ms=ARRIVAL_MS + 86_400_000)),
+    *(week(), hybrid_week(), week(trips=1, energy_kwh=-0.5, eco_score=0.0)),
+    *(update(), theft()),
+]
 HOSTILE = """"><script>alert('x')</script>&{{ 7*7 }}\r\nBcc: all@example.com"""
 
 
@@ -83,7 +98,7 @@ def test_every_language_has_the_same_templates_with_the_same_variables() -> None
         assert len(asked) == 1, name
 
 
-@pytest.mark.parametrize("facts", [trip(), update(), theft()], ids=lambda facts: type(facts).__name__)
+@pytest.mark.parametrize("facts", [trip(), week(), update(), theft()], ids=lambda facts: type(facts).__name__)
 def test_every_kind_has_the_templates_of_its_channels_and_no_others(facts: Facts) -> None:
     for language in LANGUAGES:
         folder = TEMPLATES / language / type(facts).__name__
@@ -133,6 +148,40 @@ def test_letters_say_in_both_forms_and_languages_what_happened() -> None:
     for said in (english.text, parsed(english.html).said):
         for words in ("Anna Müller", "30 June 2021", "23 minutes", "14:32", "14:55", "81%", "3 minutes"):
             assert words in said
+
+
+def test_a_week_is_told_by_its_days_and_figures_in_the_readers_formats() -> None:
+    german, english = (rendering.letter(hybrid_week(), reader(language)) for language in ("de-DE", "en-GB"))
+    assert german.subject == "Ihre Woche: 182,4 km"
+    assert english.subject == "Your week: 182.4 km"
+    expected = {
+        german: (
+            *("Anna Müller", "27. April 2026", "3. Mai 2026", "12", "5 Stunden 10 Minuten", "20 Minuten"),
+            *("30,2 kWh", "16,6 kWh/100 km", "4,1 Liter", "2,2 l/100", "9,5 kg", "78 von 100"),
+        ),
+        english: (
+            *("Anna Müller", "27 April 2026", "3 May 2026", "12", "5 hours 10 minutes", "20 minutes"),
+            *("30.2 kWh", "16.6 kWh/100 km", "4.1 litres", "2.2 l/100", "9.5 kg", "78 of 100"),
+        ),
+    }
+    for letter, phrases in expected.items():
+        for said in (letter.text, parsed(letter.html).said):
+            plain = said.replace("\xa0", " ").replace("\u202f", " ").replace("L/100", "l/100")
+            for words in phrases:
+                assert words in plain, words
+
+
+def test_a_week_does_not_tell_on_who_drove() -> None:
+    for language in LANGUAGES:
+        same = rendering.letter(
+            msgspec.structs.replace(hybrid_week(), harsh_events=0, night_share=0.0), reader(language)
+        )
+        assert rendering.letter(hybrid_week(), reader(language)) == same
+
+
+def test_a_week_is_the_same_days_in_every_zone() -> None:
+    letters = {rendering.letter(week(), reader("en", zone=zone)).text for zone in ("Pacific/Kiritimati", "Etc/GMT+12")}
+    assert len(letters) == 1
 
 
 def test_a_theft_alarm_says_when_and_not_where() -> None:

@@ -92,6 +92,33 @@ async def test_rows_are_read_by_key_range_in_order(table: Table, partition: str)
     assert [row.key async for row in table.query(partition, limit=2)] == ["a", "b"]
 
 
+async def test_only_what_is_selected_is_read_but_always_key_and_etag(table: Table, partition: str) -> None:
+    written = await _written(table, partition)
+    (some,) = [row async for row in table.query(partition, select=["text", "absent"])]
+    assert (some.values, some.key, some.etag) == ({"text": "ä"}, "a", written.etag)
+    (none,) = [row async for row in table.query(partition, select=(), where={"small": 1})]
+    assert (none.values, none.partition, none.etag) == ({}, partition, written.etag)
+
+
+async def test_no_more_rows_are_fetched_than_are_asked_for(table: Table, partition: str) -> None:
+    from azure.data.tables.aio import TableClient
+
+    await table.commit([upsert(Row(partition, key, {})) for key in "abc"])
+    asked: list[Any] = []
+    query = TableClient.query_entities
+
+    def watched(client: TableClient, *arguments: Any, **options: Any) -> Any:
+        asked.append(options.get("results_per_page"))
+        return query(client, *arguments, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TableClient, "query_entities", watched)
+        assert [row.key async for row in table.query(partition, limit=2)] == ["a", "b"]
+        assert [row.key async for row in table.query(partition, limit=5000)] == ["a", "b", "c"]
+        assert [row.key async for row in table.query(partition)] == ["a", "b", "c"]
+    assert asked == [2, 1000, None]
+
+
 async def test_rows_are_read_over_a_range_of_partitions(table: Table, partition: str) -> None:
     for suffix in ("1", "2", "3"):
         await table.commit([upsert(Row(partition + suffix, suffix, {"kind": "x"}))])

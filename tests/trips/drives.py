@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from functions.trips.agenda import Policy
+from functions.trips.parameters import Parameters
 from functions.trips.progress import Arrival
 from functions.trips.samples import Message
-from functions.trips.segmentation import Limits, Rules
 from functions.trips.telemetry import NoUsableSample, decode
 from shared.identity.caller import Caller
 from tests.telemetry import packed
 
-LIMITS = Limits(silence_ms=120_000, flicker_ms=30_000)
-POLICY = Policy(rules=Rules(LIMITS), close_after_ms=900_000, lateness_ms=3_600_000)
+POLICY = Policy(parameters=Parameters(), close_after_ms=900_000, lateness_ms=3_600_000)
 MORNING_MS = 1_750_000_000_000
 
 _COLUMNS = {

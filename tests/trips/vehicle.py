@@ -67,7 +67,7 @@ class Vehicle:
                 case "close":
                     self.settle(close=True)
                 case "tidy":
-                    progress.tidy(state, now_ms)
+                    progress.tidy(state, now_ms, POLICY)
                     self.rows = {key: row for key, row in self.rows.items() if row.run.t[-1] > state.horizon_ms}
                     progress.tidied(state, now_ms, rows_left=bool(self.rows))
                     self._save(state)
