@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from functions.trips import archive_store as archive
 from functions.trips import erasure as rules
-from functions.trips import export, retention
+from functions.trips import export, retention, rollup_service
 from functions.trips.erasure import Erasure, FinishErasure, ForgetErasures
 from functions.trips.progress import Arrival
 from functions.trips.retention import RemoveOld
@@ -25,7 +25,7 @@ from shared.messaging import contracts, publisher
 from shared.messaging.contracts import EraseVehicle, Message
 from shared.messaging.envelope import Envelope
 from shared.messaging.publisher import Outgoing
-from shared.settings import DOMAIN_EVENTS, TRIP_COMMANDS, settings
+from shared.settings import DOMAIN_EVENTS, TRIP_COMMANDS, TRIPS_TABLE, settings
 
 log = logging.getLogger(__name__)
 
@@ -194,12 +194,24 @@ async def _remove_old(command: RemoveOld, clock: Clock) -> None:
         vehicle_id = await archive.first_vehicle(command.table, first, command.before)
         if vehicle_id is None:
             return
-        await archive.remove_before(command.table, vehicle_id, removed_before_ms)
+        await _remove_records(command.table, vehicle_id, removed_before_ms)
         await archive.remove_positions_before(command.table, vehicle_id, located_from_ms)
         first = retention.next_id(vehicle_id)
     rest = [replace(command, first=first, before=before) for first, before in retention.halves(first, command.before)]
     now_ms = to_epoch_ms(clock())
     await publisher.send([Outgoing(TRIP_COMMANDS, retention.envelope(part, now_ms)) for part in rest])
+
+
+async def _remove_records(table: str, vehicle_id: str, before_ms: int) -> None:
+    """Of trips, only after the trip computer's long-term memory holds them; then their roll-ups go, too."""
+    if not (old := await archive.older(table, vehicle_id, before_ms)):
+        return
+    if table != TRIPS_TABLE:
+        await archive.remove_rows(table, old)
+        return
+    await rollup_service.carry_forward(vehicle_id, before_ms)
+    await archive.remove_rows(table, old)
+    await archive.remove_rollups_before(vehicle_id, before_ms)
 
 
 async def _forget_erasures(command: ForgetErasures, store: Store, clock: Clock) -> None:

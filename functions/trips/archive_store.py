@@ -1,7 +1,7 @@
 """All that is stored about a vehicle, wherever this job keeps it: to be read as a whole, and to be removed.
 
-Beside the rows of open trips, trips and charging sessions (`store`) there are the erasures of the last days, in the
-table of open trips, partition `~erasures`: `{vehicle}|{request}`. All functions raise `Unavailable`.
+Beside the rows of open trips, trips and charging sessions (`store`) and of roll-ups there are the erasures of the last
+days, in the table of open trips, partition `~erasures`: `{vehicle}|{request}`. All functions raise `Unavailable`.
 """
 
 from collections import Counter
@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from functions.trips import compact, retention
+from functions.trips import compact, retention, rollup_store
 from functions.trips.erasure import Erasure, latest_ms
 from functions.trips.export import Archive, SetAside
 from functions.trips.store import Store, partition_of
 from shared import settings
 from shared.clock import to_epoch_ms
 from shared.errors import Conflict
+from shared.identity.vehicle import shard
 from shared.messaging import parking
 from shared.storage import blobs
 from shared.storage.tables import MAX_TRANSACTION_ENTITIES, Row, Table, Write, delete, replace, upsert
@@ -92,6 +93,8 @@ async def survey(vehicle_id: str, places: Sequence[str]) -> tuple[dict[str, int]
     async for found in rows(vehicle_id, places):
         counts[found.kind] += 1
         latest = max(latest, latest_ms(found.row.values))
+    async for _ in _rollups(vehicle_id):
+        counts["rollups"] += 1
     async for _ in parking.of_vehicle(vehicle_id, PARKED_FROM):
         counts["parked"] += 1
     return dict(counts), latest
@@ -102,7 +105,21 @@ async def remove(erasure: Erasure, places: Sequence[str]) -> None:
     taken = [found async for found in rows(erasure.vehicle_id, places) if erasure.takes(found.row.values)]
     for name in dict.fromkeys(found.table for found in taken):
         await Table(name).remove([found.row for found in taken if found.table == name])
+    await remove_rollups(erasure.vehicle_id)
     await parking.remove_of_vehicle(erasure.vehicle_id, PARKED_FROM, erasure.erased_ms)
+
+
+async def remove_rollups(vehicle_id: str) -> None:
+    """Removes all roll-ups; those of trips that are there all the same, the next roll-up makes again."""
+    await rollup_store.erase(vehicle_id)
+    left = Table(settings.TRIPS_TABLE).query(vehicle_id, select=())
+    await rollup_store.note_changed([(vehicle_id, _LAST_MS - int(row.key)) async for row in left])
+
+
+def _rollups(vehicle_id: str, before: str = "}") -> AsyncIterator[Row]:
+    """Those of periods that begin before a day."""
+    rollups = Table(settings.TRIP_ROLLUPS_TABLE)
+    return rollups.query(shard(vehicle_id), key_from=f"{vehicle_id}|", key_before=f"{vehicle_id}|{before}")
 
 
 async def remove_state(partition: str, vehicle_id: str, etag: str | None) -> None:
@@ -117,6 +134,7 @@ async def read(vehicle_id: str, store: Store) -> Archive:
         vehicle_id=vehicle_id,
         trips=[row.values async for row in Table(settings.TRIPS_TABLE).query(vehicle_id)],
         charging_sessions=[row.values async for row in Table(settings.CHARGING_SESSIONS_TABLE).query(vehicle_id)],
+        rollups={row.key.partition("|")[2]: row.values async for row in _rollups(vehicle_id)},
         messages=[
             compact.from_row(row.key, row.values) for place in places async for row in _messages(place, vehicle_id)
         ],
@@ -184,9 +202,22 @@ async def first_vehicle(table: str, first: str, before: str) -> str | None:
     return next(iter([row.partition async for row in found]), None)
 
 
-async def remove_before(table: str, vehicle_id: str, before_ms: int) -> None:
-    """Removes the records that began before then."""
-    await Table(table).remove([row async for row in _older(table, vehicle_id, before_ms, select=())])
+async def older(table: str, vehicle_id: str, before_ms: int) -> list[Row]:
+    """The records that began before then."""
+    return [row async for row in _older(table, vehicle_id, before_ms, select=())]
+
+
+async def remove_rows(table: str, rows: Sequence[Row]) -> None:
+    await Table(table).remove(rows)
+
+
+async def remove_rollups_before(vehicle_id: str, before_ms: int) -> None:
+    """Removes the roll-ups of periods that ended before then; all of them, if there is no trip any more."""
+    day = retention.last_day_over(before_ms)
+    rows = [row async for row in _rollups(vehicle_id, f"{day}")]
+    await Table(settings.TRIP_ROLLUPS_TABLE).remove([row for row in rows if retention.is_over(row.key, day)])
+    if not [row async for row in Table(settings.TRIPS_TABLE).query(vehicle_id, select=(), limit=1)]:
+        await remove_rollups(vehicle_id)
 
 
 async def remove_positions_before(table: str, vehicle_id: str, before_ms: int) -> None:

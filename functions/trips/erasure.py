@@ -63,7 +63,7 @@ def latest_ms(values: Mapping[str, Any]) -> int:
 
 
 def begun_anew(state: VehicleTrips, erasure: Erasure) -> VehicleTrips:
-    """The state of a vehicle of which nothing is known, but that it wants no positions stored if it did."""
+    """The state of a vehicle of which nothing is known; whether it is private still holds."""
     return VehicleTrips(horizon_ms=erasure.horizon_ms, is_private=state.is_private)
 
 
@@ -73,8 +73,8 @@ def is_begun_anew(state: VehicleTrips, erasure: Erasure) -> bool:
 
 
 def is_blank(state: VehicleTrips) -> bool:
-    """Whether nothing was heard since it began anew, and no wish has to be kept."""
-    return state == VehicleTrips(horizon_ms=state.horizon_ms)
+    """Whether nothing was heard since it began anew. That it is private is known elsewhere too (shared.identity)."""
+    return state == VehicleTrips(horizon_ms=state.horizon_ms, is_private=state.is_private)
 
 
 class FinishErasure(Message, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ class Archive(msgspec.Struct, frozen=True, kw_only=True):
     vehicle_id: str
     trips: Sequence[Mapping[str, Any]] = ()
     charging_sessions: Sequence[Mapping[str, Any]] = ()
+    rollups: Mapping[str, Mapping[str, Any]] = {}  # by first day and kind of the period, or by what else it is
     messages: Sequence[Message] = ()
     open_trips: Sequence[VehicleTrips] = ()
     set_aside: Sequence[SetAside] = ()
@@ -40,6 +41,7 @@ def to_json(archive: Archive, exported_at_ms: int) -> bytes:
             "exported_at_ms": exported_at_ms,
             "trips": [_unpacked(row) for row in archive.trips],
             "charging_sessions": [_unpacked(row) for row in archive.charging_sessions],
+            "rollups": {name: _unpacked(row) for name, row in archive.rollups.items()},
             "open_trips": [_named(state) for state in archive.open_trips],
             "messages": [
                 {"arrived_at_ms": message.arrived_ms, "message": msgspec.Raw(message.body)}
@@ -52,12 +54,12 @@ def to_json(archive: Archive, exported_at_ms: int) -> bytes:
     )
 
 
-_PACKED = ("dropped", "quality_reasons")  # JSON in a property, since a row has no lists
+_PACKED = ("dropped", "quality_reasons", "beginning")  # JSON in a property, since a row has no lists
 
 
 def _unpacked(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: msgspec.Raw(value.encode()) if name in _PACKED and isinstance(value, str) else value
+        name: msgspec.Raw(value) if name in _PACKED and isinstance(value, str | bytes) else value
         for name, value in row.items()
     }
 

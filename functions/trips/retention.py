@@ -8,10 +8,14 @@ others: soon there are as many at work as the fleet needs, however its ids are d
 
 import hashlib
 from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import convert
 
+from functions.trips.rollup import Kind, Period
+from shared.clock import from_epoch_ms
 from shared.messaging.contracts import Message, to_envelope
 from shared.messaging.envelope import Envelope
 
@@ -42,6 +46,21 @@ class RemoveOld(Message, frozen=True, kw_only=True):
 def cutoff_ms(at_ms: int, days: int) -> int:
     """What began before this moment is older than so many days; what began at it is not."""
     return at_ms - days * DAY_MS
+
+
+def last_day_over(at_ms: int) -> date:
+    """A day that has begun everywhere, and before which nothing is of a later moment by any clock on earth."""
+    return (from_epoch_ms(at_ms) - timedelta(days=1)).date()
+
+
+def is_over(rollup_key: str, day: date) -> bool:
+    """Whether a roll-up, by its key `{vehicle}|{first day}|{kind}`, is of a period without this day and later ones.
+
+    What was told of a week is as old as the week.
+    """
+    _, first_day, kind = rollup_key.split("|")
+    period = Period(date.fromisoformat(first_day), "week" if kind == "digest" else convert(kind, Kind))
+    return period.next_first_day <= day
 
 
 def without_positions(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,13 +4,16 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
-from functions.trips import archive_service
+from functions.trips import archive_service, rollup_service
 from functions.trips.retention import DAY_MS, RemoveOld
+from functions.trips.rollup_messages import RollUpShard, roll_up_shard
 from functions.trips.store import Store
 from shared import settings
 from shared.errors import Rejected
+from shared.identity.vehicle import shard
 from shared.messaging.publisher import Outgoing
 from shared.settings import DOMAIN_EVENTS, TELEMETRY_HUB, TRIP_COMMANDS
 from shared.storage.tables import Row, Table, upsert
@@ -18,6 +21,7 @@ from tests.trips.conftest import Car, clock
 from tests.trips.drives import MORNING_MS
 from tests.trips.filled import ERASED_MS, a_day, fill, obey
 from tests.trips.gpx_rules import NAMESPACE, checked
+from tests.trips.rollups import Owned, trip
 
 # --- What is handed out
 
@@ -61,9 +65,9 @@ TABLES = {settings.TRIPS_TABLE: ("start_lat", "polyline"), settings.CHARGING_SES
 
 async def keep(car: Car, table: str, started_at_ms: int, **values: Any) -> None:
     located = dict.fromkeys(TABLES[table], 50.0) | {"polyline": "_p~iF", "place": "Wolfsburg, DE"}
-    row = {"vehicle_id": car.vehicle_id, "started_at_ms": started_at_ms, "distance_km": 5.0, **located, **values}
+    row = {"vehicle_id": car.vehicle_id, **msgspec.structs.asdict(trip(started_at_ms)), **located, **values}
     key = f"{9_999_999_999_999 - started_at_ms:013d}"
-    await Table(table).commit([upsert(Row(car.vehicle_id, key, {n: v for n, v in row.items() if v != ""}))])
+    await Table(table).commit([upsert(Row(car.vehicle_id, key, row))])
 
 
 async def a_night(commands: list[Outgoing], now_ms: int = NIGHT_MS) -> int:
@@ -87,7 +91,36 @@ async def test_positions_and_records_are_kept_to_the_millisecond(
     rows = [row async for row in Table(table).query(car.vehicle_id)][::-1]
     assert [row.values["started_at_ms"] for row in rows] == moments[1:]
     assert [TABLES[table][0] in row.values for row in rows] == [False, False, True, True]
-    assert all(row.values["distance_km"] == 5.0 for row in rows)
+    assert all(row.values["distance_km"] == 20.0 for row in rows)
+
+
+async def test_rollups_go_with_the_trips_that_they_are_of(car: Car, commands: list[Outgoing]) -> None:
+    """Of periods that are over as long; the long-term memory goes on to hold what it held."""
+    owned = Owned(car.vehicle_id)
+    moments = [TRIPS_FROM_MS - 40 * DAY_MS, TRIPS_FROM_MS - 1, TRIPS_FROM_MS]
+    await owned.drove(*(trip(moment_ms) for moment_ms in moments))
+    await _roll_up(car, commands)
+    new = {"2001-01-05|day", "2001-01-01|week", "2001-01-01|month"}  # in Berlin, where it is an hour later
+    assert await _rollups(owned) == {"2000-11-26|day", "2000-11-20|week", "2000-11-01|month"} | new
+    await a_night(commands)
+    assert await _rollups(owned) == {"long-term"} | new
+    memories = await rollup_service.read_memories(car.vehicle_id)
+    assert memories.long_term is not None
+    assert memories.long_term.mileage_km == 60.0
+    await a_night(commands, NIGHT_MS + 40 * DAY_MS)
+    assert await _rollups(owned) == set(), "without a trip there is nothing to roll up"
+
+
+async def _roll_up(car: Car, commands: list[Outgoing]) -> None:
+    rolling = RollUpShard(run_id="night", shard=shard(car.vehicle_id), month="2000-01", sum_month=False)
+    commands.append(Outgoing(settings.TRIP_COMMANDS, roll_up_shard(rolling, NIGHT_MS)))
+    while commands:
+        await rollup_service.obey(commands.pop().envelope, clock=clock(NIGHT_MS))
+
+
+async def _rollups(owned: Owned) -> set[str]:
+    """Parts of the fleet's totals are passed over: these go when the totals are published."""
+    return {key.removeprefix("|") for key in await owned.rows() if not key.startswith("~fleet")}
 
 
 async def test_what_has_no_positions_is_not_written_again(car: Car, commands: list[Outgoing]) -> None:

@@ -59,15 +59,15 @@ def test_the_latest_moment_of_a_row_is_the_latest_that_was_measured() -> None:
     assert rules.latest_ms({"time_ms": 10}) == 0
 
 
-def test_a_state_begins_anew_with_nothing_but_the_wish_for_privacy() -> None:
-    before = VehicleTrips(heard_ms=5, horizon_ms=7, alarm_ms=9, is_private=True)
+@pytest.mark.parametrize("is_private", [True, False])
+def test_a_state_begins_anew_with_nothing_but_whether_the_vehicle_is_private(is_private: bool) -> None:
+    before = VehicleTrips(heard_ms=5, horizon_ms=7, alarm_ms=9, is_private=is_private)
     assert not rules.is_begun_anew(before, ERASURE)
     after = rules.begun_anew(before, ERASURE)
-    assert after == VehicleTrips(horizon_ms=2000, is_private=True)
+    assert after == VehicleTrips(horizon_ms=2000, is_private=is_private)
     assert rules.is_begun_anew(after, ERASURE)
-    assert not rules.is_blank(after), "a wish is kept"
-    assert rules.is_blank(VehicleTrips(horizon_ms=2000))
-    assert not rules.is_blank(VehicleTrips(horizon_ms=2000, heard_ms=1))
+    assert rules.is_blank(after)
+    assert not rules.is_blank(VehicleTrips(horizon_ms=2000, heard_ms=1, is_private=is_private))
 
 
 def test_that_it_is_done_is_told_in_the_same_words_each_time() -> None:

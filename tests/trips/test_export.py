@@ -173,6 +173,7 @@ def test_everything_that_is_stored_is_in_the_json() -> None:
         vehicle_id="car",
         trips=[trip(quality_reasons='["gaps"]')],
         charging_sessions=[{"session_id": "s", "lat": 1.5}],
+        rollups={"2026-04-30|day": {"trips": 2}, "long-term": {"beginning": b'{"from_ms":5}'}},
         messages=[decode(body, Caller("car", ""), NOW_MS)],
         open_trips=[VehicleTrips(heard_ms=5)],
         set_aside=[SetAside(source="telemetry", arrived_at_ms=7, reason="bad", detail="why", body=b'{"x": [1]}')],
@@ -181,6 +182,7 @@ def test_everything_that_is_stored_is_in_the_json() -> None:
     assert (told["vehicle_id"], told["exported_at_ms"]) == ("car", NOW_MS)
     assert told["trips"] == [trip(dropped={"clock": 2}, quality_reasons=["gaps"])]
     assert told["charging_sessions"] == [{"session_id": "s", "lat": 1.5}]
+    assert told["rollups"] == {"2026-04-30|day": {"trips": 2}, "long-term": {"beginning": {"from_ms": 5}}}
     assert told["messages"] == [{"arrived_at_ms": NOW_MS, "message": json.loads(body)}]
     assert told["open_trips"][0]["heard_ms"] == 5
     assert told["open_trips"][0]["fold"]["trip"] is None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import string
+from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from functions.trips import retention
 from functions.trips.retention import BEHIND_LAST, DAY_MS, FIRST, RemoveOld, halves, next_id
+from shared.clock import to_epoch_ms
 from shared.errors import Rejected
 from shared.messaging.contracts import decode
 
@@ -91,3 +93,27 @@ def test_a_record_without_its_positions_is_what_it_was_otherwise() -> None:
     places = {"start_lat": 1.0, "start_lon": 2.0, "end_lat": 3.0, "end_lon": 4.0, "start_place": "A", "end_place": "B"}
     assert retention.without_positions({**totals, **places, "polyline": "_p~iF"}) == {**totals, "polyline": ""}
     assert retention.without_positions({**totals, "lat": 1.0, "lon": 2.0, "place": "A"}) == totals
+
+
+@pytest.mark.parametrize(
+    ("rollup_key", "is_over"),
+    [
+        ("car|2026-04-30|day", True),
+        ("car|2026-05-01|day", False),
+        ("car|2026-04-20|week", True),
+        ("car|2026-04-27|week", False),
+        ("car|2026-04-20|digest", True),
+        ("car|2026-04-27|digest", False),
+        ("car|2026-04-01|month", True),
+        ("car|2026-05-01|month", False),
+    ],
+)
+def test_a_rollup_is_over_when_its_last_day_is(rollup_key: str, is_over: bool) -> None:
+    assert retention.is_over(rollup_key, date(2026, 5, 1)) == is_over
+
+
+def test_a_day_is_over_when_it_is_over_everywhere() -> None:
+    """Where clocks are 12 hours behind UTC, the 30th of April ends when the first of May is half over."""
+    midnight_ms = to_epoch_ms(datetime(2026, 5, 1, tzinfo=UTC))
+    assert retention.last_day_over(midnight_ms + DAY_MS - 1) == date(2026, 4, 30)
+    assert retention.last_day_over(midnight_ms + DAY_MS) == date(2026, 5, 1)
