@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from functions.trips import archive_service, rollup_service, rollup_store
+from functions.trips import rollup_service, rollup_store, service
 from functions.trips import store as trip_store
 from functions.trips.erasure import MARK_MS, SECOND_LOOK_MS, FinishErasure, ForgetErasures
 from functions.trips.rollup_messages import RollUpShard, roll_up_shard
@@ -28,7 +28,7 @@ ERASED_MS = ARRIVED_MS + 60_000
 async def obey(message: Message | Envelope, car: Car, now_ms: int = ERASED_MS) -> None:
     if isinstance(message, Message):
         message = to_envelope(message, message_id="m", source="test", subject="s", time_ms=now_ms)
-    await archive_service.obey(message, store=car.store, clock=clock(now_ms))
+    await service.obey(message, store=car.store, clock=clock(now_ms))
 
 
 async def erase(car: Car, now_ms: int = ERASED_MS, request_id: str = "r1") -> None:

@@ -1,5 +1,6 @@
 """An erasure leaves no trace, whatever happens while it is under way, and takes nothing that came after it."""
 
+import asyncio
 import itertools
 import re
 from collections.abc import Awaitable, Callable
@@ -306,3 +307,43 @@ async def test_it_is_known_of_each_message_whether_it_is_of_before(car: Car, com
     assert not await is_dropped(ERASED_MS + 1, ERASED_MS + 1)
     arrivals = [Arrival("b9", seq, ERASED_MS + seq) for seq in (0, 1)]
     assert await archive_service.without_erased(car.vehicle_id, arrivals, ERASED_MS) == arrivals[1:]
+
+
+async def test_what_the_hub_delivers_again_leaves_no_trace(car: Car, commands: list[Outgoing]) -> None:
+    """Good messages, bad ones, and those of a clock that is ahead: nothing is taken in, and nothing is parked."""
+    ahead = bodies(drive(20, start_ms=ERASED_MS + 5 * 3_600_000), boot="ahead")
+    await fill(car)
+    await erase(car)
+    for batch in (a_day(), [b"hello"], ahead, [packed([{"t": 5}], "b1", 99)], [*a_day(), b"hello"]):
+        await car.sends(batch, ARRIVED_MS)
+        await car.closes()
+    await finish(car)
+    assert await places(car) == MARKS
+    await forget(car)
+    assert await traces(car.vehicle_id) == []
+
+
+async def test_what_was_measured_before_and_arrives_after_leaves_no_trace(car: Car, commands: list[Outgoing]) -> None:
+    await fill(car)
+    await erase(car)
+    await car.sends(bodies(drive(20, start_ms=MORNING_MS + 80 * 60_000), boot="late"), ERASED_MS + 30 * 60_000)
+    await finish(car)
+    assert await places(car) == MARKS
+
+
+@pytest.mark.parametrize("pause", range(6))
+async def test_telemetry_that_is_taken_in_while_the_vehicle_is_erased(
+    car: Car, commands: list[Outgoing], pause: int
+) -> None:
+    """Whoever is first at the state: the other one begins anew with what it left."""
+    await fill(car)
+    other = Car(vehicle_id=car.vehicle_id, partition=car.partition)
+
+    async def hear() -> None:
+        for _ in range(pause * 3):
+            await asyncio.sleep(0)
+        await other.sends([*bodies(drive(20, start_ms=MORNING_MS + 80 * 60_000), boot="b2"), b"hello"], ARRIVED_MS)
+
+    await asyncio.gather(hear(), erase(car))
+    await finish(car)
+    assert await places(car) == MARKS
