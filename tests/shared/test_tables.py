@@ -8,7 +8,7 @@ import pytest
 from localcloud.services import LocalCloud
 from shared import connections
 from shared.errors import Conflict, Unavailable
-from shared.settings import TRIPS_TABLE
+from shared.settings import NOTIFICATIONS_TABLE
 from shared.storage.tables import Row, Table, Value, Write, delete, insert, replace, upsert
 
 VALUES: dict[str, Value | None] = {
@@ -25,7 +25,7 @@ VALUES: dict[str, Value | None] = {
 def table(local_services: LocalCloud) -> Table:
     """Tests share the table and keep to partitions of their own."""
     assert local_services
-    return Table(TRIPS_TABLE)
+    return Table(NOTIFICATIONS_TABLE)
 
 
 @pytest.fixture
@@ -183,6 +183,6 @@ async def test_storage_that_is_away_is_unavailable(local_services: LocalCloud, m
     async with TableServiceClient.from_connection_string(away, retry_total=0) as client:
         monkeypatch.setattr(connections, "tables", lambda: client)
         with pytest.raises(Unavailable):
-            await Table(TRIPS_TABLE).get("a", "b")
+            await Table(NOTIFICATIONS_TABLE).get("a", "b")
         with pytest.raises(Unavailable):
-            await Table(TRIPS_TABLE).commit([upsert(Row("a", "b", {}))])
+            await Table(NOTIFICATIONS_TABLE).commit([upsert(Row("a", "b", {}))])
