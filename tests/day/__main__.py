@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import shutil
 import sys
 import tempfile
 import time
@@ -30,7 +31,10 @@ def main() -> int:
     print("\n".join(report.lines()))
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_bytes(msgspec.json.format(msgspec.json.encode({"seed": options.seed, **msgspec.to_builtins(report)})))
-    return 1 if report.failures else 0
+    if report.failures:
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 def _parse_options() -> Options:

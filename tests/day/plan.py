@@ -24,6 +24,7 @@ _LONG_ENOUGH_KM: Final = 8.0  # for a step of the odometer to be nothing
 _SHORTEST_TUNNEL_S: Final = 150
 _LONGEST_TUNNEL_S: Final = 1200
 _TUNNEL_KM: Final = 1.0  # less is as good as parking
+_PLUGGED_IN_AFTER_MS: Final = 180_000  # more than the silence that ends a trip, should its last sample be lost
 _FLICKER_S: Final = 20  # at most, between the samples before and after
 _LOST_KM: Final = 0.5  # driven meanwhile at least: silence at one place is the end of a trip
 
@@ -89,7 +90,7 @@ class _Planner:
             messages += self._drive(course, departs_ms)
             departs_ms = arrives_ms + parked_s * 1000
             if self._electric and parked_s > 1800 and random.random() < 0.5:
-                messages += self._charge(arrives_ms + 90_000, departs_ms - 300_000)
+                messages += self._charge(arrives_ms + _PLUGGED_IN_AFTER_MS, departs_ms - _PLUGGED_IN_AFTER_MS)
         self._send(messages)
         return self._day
 
