@@ -1,35 +1,17 @@
-"""Where trips begin and end."""
+"""Where trips begin and end, and what is a trip at all."""
 
 from typing import Any
 
 import pytest
 
-from functions.trips.records import Fold
-from functions.trips.segmentation import Span, advance, in_order
-from functions.trips.telemetry import Telemetry
-from tests.trips.drives import LIMITS, MORNING_MS, drive, samples
+from functions.trips.parameters import Parameters
+from functions.trips.records import Fold, Rules
+from functions.trips.samples import in_order
+from functions.trips.segmentation import advance, as_ended
+from tests.trips.drives import drive, message
+from tests.trips.minutes import KM_LAT, MINUTE_MS, Values, at, carried, found, going, records, rows, standing, trips
 
-MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
-Values = dict[str, Any]
-
-
-def trips(*groups: list[Values]) -> list[tuple[int, int]]:
-    """Minutes from the morning on, of the trips that ended and of the one under way."""
-    fold = Fold()
-    message = Telemetry("b", 0, 0, tuple(samples(*groups)))
-    spans, _ = advance(fold, in_order([message]), LIMITS)
-    if fold.trip is not None:
-        spans.append(Span(fold.trip.start_ms, fold.trip.end_ms))
-    return [((start - MORNING_MS) // MINUTE_MS, (end - MORNING_MS) // MINUTE_MS) for start, end in spans]
-
-
-def at(minute: float) -> int:
-    return MORNING_MS + round(minute * MINUTE_MS)
-
-
-def standing(minutes: float, start_ms: int) -> list[Values]:
-    return drive(minutes, start_ms=start_ms, every_s=60, speed_kmh=0.0)
+# --- ignition
 
 
 def test_a_vehicle_that_reports_is_on_a_trip() -> None:
@@ -48,7 +30,28 @@ def test_switched_on_again_it_is_another_trip() -> None:
 
 def test_a_flicker_of_the_ignition_ends_nothing() -> None:
     off = [{"t": at(5), "ignition": False}]
-    assert trips(drive(4.9), off, drive(5, start_ms=at(5.4))) == [(0, 10)]
+    assert trips(drive(4.9), off, drive(5, start_ms=at(5.4))) == [(0, 10.4)]
+
+
+def test_a_flicker_may_take_several_samples() -> None:
+    off = rows(5, 5.4, every_s=1, ignition=False)
+    assert trips(drive(4.9), off, drive(5, start_ms=at(5.45))) == [(0, 10.45)]
+
+
+def test_the_limit_of_a_flicker_is_its_length() -> None:
+    off = [{"t": at(5), "ignition": False}]
+    assert trips(drive(4.9), off, drive(5, start_ms=at(5.5))) == [(0, 5), (5.5, 10.5)]
+    assert trips(drive(4.9), off, drive(5, start_ms=at(5.5)), flicker_s=31) == [(0, 10.5)]
+    assert trips(drive(4.9), off, drive(5, start_ms=at(5.1)), flicker_s=5) == [(0, 5), (5.1, 10.1)]
+
+
+def test_a_lost_switching_off_does_not_join_two_days() -> None:
+    """The ignition was switched off in a basement, and heard of in the morning."""
+    off = [{"t": at(600), "ignition": False}]
+    assert trips(drive(5), off, drive(5, start_ms=at(602))) == [(0, 5), (602, 607)]
+
+
+# --- silence
 
 
 def test_silence_at_one_place_ends_a_trip() -> None:
@@ -56,7 +59,12 @@ def test_silence_at_one_place_ends_a_trip() -> None:
 
 
 def test_a_shorter_silence_does_not() -> None:
-    assert trips(drive(5), drive(5, start_ms=at(7) - 1)) == [(0, 11)]
+    assert trips(drive(5), drive(5, start_ms=at(7) - 1000)) == [(0, 12 - 1 / 60)]
+
+
+def test_the_limit_of_silence_is_a_parameter() -> None:
+    assert trips(drive(5), drive(5, start_ms=at(7)), silence_s=121) == [(0, 12)]
+    assert trips(drive(5), drive(5, start_ms=at(6)), silence_s=60) == [(0, 5), (6, 11)]
 
 
 @pytest.mark.parametrize(
@@ -69,7 +77,7 @@ def test_a_shorter_silence_does_not() -> None:
 )
 def test_a_vehicle_that_was_on_its_way_during_silence_goes_on(before: Values, after: Values) -> None:
     last, following = {"lat": 50.0, "lon": 8.0} | before, {"lat": 50.0, "lon": 8.0} | after
-    assert trips([{"t": at(0)} | last], [{"t": at(9)} | following]) == [(0, 9)]
+    assert trips([{"t": at(0)} | last], [{"t": at(9)} | following], size=1) == [(0, 9)]
 
 
 @pytest.mark.parametrize(
@@ -78,59 +86,234 @@ def test_a_vehicle_that_was_on_its_way_during_silence_goes_on(before: Values, af
         pytest.param(31, {"lat": 50.1}, id="for too long"),
         pytest.param(3, {"lat": 0.0}, id="to where no car could have gone"),
         pytest.param(3, {"lat": 50.001}, id="but hardly away"),
-        pytest.param(3, {"lat": 50.1, "odo_km": 100.0}, id="but not by its odometer"),
+        pytest.param(3, {"lat": 50.001, "odo_km": 100.1}, id="but hardly away by its odometer"),
+        pytest.param(3, {"lat": 50.001, "odo_km": 150.0}, id="but by no odometer of a car"),
+        pytest.param(3, {"lat": 50.005, "odo_km": 100.0}, id="but not by its odometer"),
+        pytest.param(3, {"lat": 50.1, "odo_km": 90.0}, id="with an odometer that ran back"),
         pytest.param(3, {"lat": None}, id="or not, nobody knows"),
     ],
 )
 def test_silence_that_no_drive_explains_ends_a_trip(minutes: int, after: Values) -> None:
     last = {"t": at(0), "lat": 50.0, "lon": 8.0, "odo_km": 100.0}
-    assert trips([last], [{"t": at(minutes), "lon": 8.0} | after]) == [(0, 0), (minutes, minutes)]
+    told = trips([last], [{"t": at(minutes), "lon": 8.0} | after], size=1)
+    assert told == [(0, 0), (minutes, minutes)]
 
 
-def test_a_lost_switching_off_does_not_join_two_days() -> None:
-    """The ignition was switched off in a basement, and heard of in the morning."""
-    off = [{"t": at(600), "ignition": False}]
-    assert trips(drive(5), off, drive(5, start_ms=at(602))) == [(0, 5), (602, 607)]
+def test_a_tunnel_may_be_as_long_as_the_parameter_says() -> None:
+    last, following = {"t": at(0), "lat": 50.0, "lon": 8.0}, {"t": at(30), "lat": 50.1, "lon": 8.0}
+    assert trips([last], [following]) == [(0, 30)]
+    assert trips([last], [following], tunnel_s=1799) == [(0, 0), (30, 30)]
+    assert trips([last], [following | {"t": at(31)}], tunnel_s=1860) == [(0, 31)]
+
+
+def test_what_is_a_movement_is_a_parameter() -> None:
+    last, following = {"t": at(0), "lat": 50.0, "lon": 8.0}, {"t": at(3), "lat": 50.0 + 0.25 * KM_LAT, "lon": 8.0}
+    assert trips([last], [following]) == [(0, 3)]
+    assert trips([last], [following], moved_m=251) == [(0, 0), (3, 3)]
+
+
+def test_the_way_through_a_tunnel_is_as_the_odometer_says() -> None:
+    before, after = going(0, 5, odo_km=103.0), going(10, 15, north_km=6.0, odo_km=106.7)
+    (trip,) = records(before, after)
+    assert trip.measures.across_m == pytest.approx(3700)
+    assert (trip.measures.silent_ms, trip.measures.longest_silence_ms) == (5 * MINUTE_MS, 5 * MINUTE_MS)
+
+
+def test_the_way_through_a_tunnel_is_else_the_straight_line() -> None:
+    (trip,) = records(going(0, 5), going(10, 15, north_km=6.0))
+    assert trip.measures.across_m == pytest.approx(3000, rel=1e-4)
+
+
+def test_the_way_through_a_tunnel_is_else_as_long_as_at_the_speed_before_and_after() -> None:
+    (trip,) = records(rows(0, 5, speed_kmh=60.0), rows(10, 15, speed_kmh=120.0))
+    assert trip.measures.across_m == pytest.approx(7500)
+
+
+# --- standing still
 
 
 def test_standing_still_is_part_of_a_trip() -> None:
-    jam = standing(200, at(6))
-    assert trips(drive(5), jam, drive(5, start_ms=at(207))) == [(0, 212)]
+    assert trips(going(0, 5), standing(6, 206), going(207, 212)) == [(0, 212)]
 
 
 def test_standing_still_for_hours_ends_a_trip_where_it_came_to_a_stand() -> None:
-    assert trips(drive(5), standing(300, at(6))) == [(0, 5)]
+    assert trips(going(0, 5), standing(6, 306)) == [(0, 5)]
 
 
 def test_after_hours_the_next_trip_starts_with_movement() -> None:
-    assert trips(drive(5), standing(300, at(6)), drive(5, start_ms=at(307))) == [(0, 5), (307, 312)]
+    assert trips(going(0, 5), standing(6, 306), going(307, 312)) == [(0, 5), (307, 312)]
 
 
 def test_after_hours_a_silence_starts_the_next_trip_too() -> None:
-    assert trips(drive(5), standing(300, at(6)), standing(3, at(310))) == [(0, 5), (310, 313)]
+    assert trips(going(0, 5), standing(6, 306), standing(310, 313)) == [(0, 5), (310, 313)]
+
+
+def test_how_long_standing_still_may_last_is_a_parameter() -> None:
+    jam = going(0, 5), standing(6, 35), going(36, 40)
+    assert trips(*jam) == [(0, 40)]
+    assert trips(*jam, standstill_s=1800) == [(0, 5), (36, 40)]
+    assert trips(*jam, standstill_s=1861) == [(0, 40)]
 
 
 def test_without_speed_movement_is_a_change_of_place() -> None:
-    ferry = [{"t": at(minute), "lat": 50.0 + minute / 1000, "lon": 8.0} for minute in range(400)]
-    anchored = [{"t": at(minute), "lat": 50.0, "lon": 8.0} for minute in range(400)]
-    assert trips(ferry) == [(0, 399)]
-    assert trips(anchored) == [(0, 0)]
+    assert trips(carried(0, 400, kmh=6.6, every_s=60)) == [(0, 400)]
+    assert trips(carried(0, 400, kmh=0, every_s=60)) == [(0, 0)]
 
 
-def test_samples_of_one_moment_keep_the_order_in_which_they_were_sent() -> None:
-    def message(boot: str, seq: int, *speeds: float) -> Telemetry:
-        return Telemetry(boot, seq, 0, tuple(samples([{"t": at(0), "speed_kmh": speed} for speed in speeds])))
+def test_without_speed_and_place_movement_is_what_the_odometer_counts() -> None:
+    counting = [row | {"odo_km": 100 + index / 10} for index, row in enumerate(rows(0, 30))]
+    assert trips(counting, rows(31, 331, odo_km=103.0)) == [(0, 30)]
+    assert trips(rows(0, 400, odo_km=103.0)) == [(0, 0)]
 
-    messages = [message("b", 1, 5.0, 4.0), message("a", 7, 2.0), message("b", 0, 3.0), message("a", 2, 1.0)]
-    assert [sample.speed_kmh for _, sample in in_order(messages)] == [1.0, 2.0, 3.0, 5.0, 4.0]
+
+# --- gear P
+
+
+def test_gear_p_ends_a_trip_when_it_was_engaged_if_it_stays_so() -> None:
+    """The engine that idles in P is not part of the trip, nor is the next one before it moves."""
+    parked = standing(5.5, 11, gear="P", north_km=3.0, fuel_l_h=0.8)
+    drives = going(0, 5, gear="D", fuel_l_h=4.0)
+    assert trips(drives, parked) == [(0, 5.5)]
+    (trip,) = records(drives, parked)
+    assert trip.measures.fuel / 2 / 3.6e6 == pytest.approx(4.0 / 12, rel=0.01)
+    assert trips(drives, parked, going(12, 15, gear="D", north_km=3.0)) == [(0, 5.5), (12, 15)]
+
+
+def test_gear_p_that_is_left_within_the_limit_ends_nothing() -> None:
+    assert trips(going(0, 5, gear="D"), standing(5.5, 10, gear="P", north_km=3.0)) == [(0, 10)]
+    assert trips(
+        going(0, 5, gear="D"), standing(5.5, 10, gear="P", north_km=3.0), going(10.4, 15, gear="D", north_km=3.0)
+    ) == [(0, pytest.approx(15, abs=0.1))]
+
+
+def test_how_long_gear_p_may_last_is_a_parameter() -> None:
+    stop = going(0, 5, gear="D"), standing(6, 9, gear="P", north_km=3.0), going(9.5, 15, gear="D", north_km=3.0)
+    assert trips(*stop) == [(0, 15)]
+    assert trips(*stop, park_s=180) == [(0, 6), (9.5, 15)]
+
+
+def test_stops_in_p_do_not_add_up() -> None:
+    deliveries = [
+        row
+        for stop in range(6)
+        for row in (
+            going(10 * stop, 10 * stop + 5, north_km=3 * stop, gear="D")
+            + standing(10 * stop + 6, 10 * stop + 9, north_km=3 * stop + 3, gear="P")
+        )
+    ]
+    assert trips(deliveries) == [(0, 59)]
+
+
+def test_neutral_and_reverse_are_on_the_way() -> None:
+    assert trips(going(0, 5, gear="D"), standing(6, 16, gear="N", north_km=3.0), going(17, 20, gear="R")) == [(0, 20)]
+
+
+# --- charging
+
+
+def charging(start: float, end: float, *, every_s: int = 60, soc_pct: float = 40.0, **values: Any) -> list[Values]:
+    """With 0.1 % a minute."""
+    return [
+        row | {"soc_pct": soc_pct + (row["t"] - at(start)) / 600_000, "charging": True}
+        for row in rows(start, end, every_s=every_s, **values)
+    ]
+
+
+def test_charging_ends_a_trip_at_once_and_is_a_session_of_its_own() -> None:
+    stop = going(0, 5), charging(5.5, 30), going(31, 35, north_km=3.0)
+    assert found(*stop) == [("driven", 0, 5), ("charging", 5.5, pytest.approx(30, abs=0.5)), ("driven", 31, 35)]
+    session = records(*stop)[1]
+    assert not session.inferred
+    assert session.measures.soc_first_pct == 40.0
+    assert session.measures.soc_last_pct == pytest.approx(42.4)
+
+
+def test_a_session_may_have_silences_in_it() -> None:
+    """A car that charges sleeps, and wakes up for a moment now and then."""
+    night = charging(6, 486, every_s=1200, power_kw=-11.0)
+    assert found(going(0, 5), night, size=1) == [("driven", 0, 5), ("charging", 6, 486)]
+    session = records(night, size=1)[0]
+    assert (session.measures.soc_first_pct, session.measures.soc_last_pct) == (40.0, 88.0)
+
+
+def test_a_battery_that_is_emptier_after_a_silence_was_driven_in_between() -> None:
+    there, here = charging(0, 30, soc_pct=70.0), charging(240, 270, soc_pct=30.0)
+    assert found(there, here) == [("charging", 0, 30), ("charging", 240, 270)]
+
+
+def test_switched_off_and_charging_is_a_session_too() -> None:
+    off = [{"t": at(5.5), "ignition": False}]
+    told = found(going(0, 5), off, charging(10, 40, ignition=False, every_s=600), rows(41, 50, ignition=False))
+    assert told == [("driven", 0, 5.5), ("charging", 10, 40)]
+
+
+def test_a_battery_that_is_fuller_after_a_silence_was_charged_in_it() -> None:
+    night = going(0, 5, soc_pct=50.0), going(500, 505, north_km=3.0, soc_pct=80.0)
+    assert found(*night) == [("driven", 0, 5), ("charging", 5, 500), ("driven", 500, 505)]
+    session = records(*night)[1]
+    assert session.inferred
+    assert (session.measures.soc_first_pct, session.measures.soc_last_pct) == (50.0, 80.0)
+
+
+def test_a_battery_that_only_warmed_up_was_not_charged() -> None:
+    assert trips(going(0, 5, soc_pct=50.0), going(500, 505, soc_pct=51.9)) == [(0, 5), (500, 505)]
+
+
+def test_what_is_won_downhill_on_the_way_is_no_charging() -> None:
+    """Through a tunnel in the Alps; and with more than that it must have been a charger at its end."""
+    before = going(0, 5, soc_pct=50.0, odo_km=100.0)
+    assert found(before, going(15, 20, north_km=10.0, soc_pct=53.0, odo_km=107.0)) == [("driven", 0, 20)]
+    assert found(before, going(15, 20, north_km=10.0, soc_pct=55.0, odo_km=107.0)) == [
+        ("driven", 0, 5),
+        ("charging", 5, 15),
+        ("driven", 15, 20),
+    ]
+
+
+def test_charging_in_silence_ends_a_trip_that_had_been_switched_off() -> None:
+    off = [{"t": at(6), "ignition": False}]
+    told = found(going(0, 5, soc_pct=50.0), off, going(500, 505, north_km=3.0, soc_pct=80.0))
+    assert told == [("driven", 0, 6), ("charging", 6, 500), ("driven", 500, 505)]
+
+
+# --- the fold
 
 
 def test_folding_stops_before_more_trips_end_than_asked_for() -> None:
-    pauses = [drive(1, start_ms=at(minute)) for minute in range(0, 50, 5)]
-    placed = in_order([Telemetry("b", 0, 0, tuple(samples(*pauses)))])
+    chapters = in_order([message(seq, drive(1, start_ms=at(5 * seq))) for seq in range(10)])
     fold = Fold()
-    spans, taken = advance(fold, placed, LIMITS, 3)
-    assert [start for start, _ in spans] == [at(0), at(5), at(10)]
-    assert placed[taken][0].t == at(20)
-    rest, _ = advance(fold, placed[taken:], LIMITS)
-    assert [start for start, _ in rest] == [at(minute) for minute in range(15, 45, 5)]
+    ended, is_complete = advance(fold, chapters, Rules(), 3)
+    assert [trip.start_ms for trip in ended] == [at(0), at(5), at(10)]
+    assert not is_complete
+    rest = [chapter for chapter in chapters if fold.last is not None and chapter.place(0) > fold.last]
+    ended, is_complete = advance(fold, rest, Rules())
+    assert [trip.start_ms for trip in ended] == [at(minute) for minute in range(15, 45, 5)]
+    assert is_complete
+
+
+def test_what_was_dropped_belongs_to_the_trip_in_which_it_lies() -> None:
+    first = [*drive(5), {"t": at(1), "soc_pct": 101}, {"t": 0}]
+    second = [*drive(5, start_ms=at(20)), {"t": at(21), "speed_kmh": -1}]
+    told = records(first, second, size=33)
+    assert [trip.measures.dropped for trip in told] == [{"clock": 1, "soc": 1}, {"speed": 1}]
+
+
+def test_messages_that_never_came_are_counted_where_they_are_missing() -> None:
+    parts = [message(seq, drive(2, start_ms=at(2 * seq))) for seq in (0, 1, 4, 5)]
+    fold = Fold()
+    assert advance(fold, in_order(parts), Rules.of(Parameters(silence_s=600))) == ([], True)
+    assert fold.trip is not None
+    assert fold.trip.measures.missing == 2
+
+
+def test_the_copy_of_a_trip_under_way_leaves_the_fold_as_it_is() -> None:
+    fold = Fold()
+    advance(fold, in_order([message(0, going(0, 5), standing(6, 8))]), Rules())
+    assert fold.trip is not None
+    pending = fold.trip.pending
+    copy = as_ended(fold)
+    assert copy is not None
+    assert copy.pending is None
+    assert fold.trip.pending is pending is not None
+    assert copy.measures.samples == fold.trip.measures.samples + pending.samples
+    assert as_ended(Fold()) is None

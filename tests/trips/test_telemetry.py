@@ -1,27 +1,43 @@
 """Telemetry bodies: what is used, what is dropped, what is refused and why."""
 
+import json
+import random
+from itertools import accumulate
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.trips import compact
-from functions.trips.telemetry import MAX_SAMPLES, NoUsableSample, Sample, Telemetry, decode
+from functions.trips.samples import COLUMNS, Message, Run
+from functions.trips.telemetry import (
+    _LIMITS,
+    FROM_MEDIAN_MS,
+    MAX_SAMPLES,
+    NoUsableSample,
+    _with_faults,
+    decode,
+    without_position,
+)
 from shared.errors import Rejected
 from shared.identity.caller import Caller
 
 ARRIVED_MS = 1_750_000_000_000
+START_MS = ARRIVED_MS - 60_000
 CALLER = Caller("car-1", "g")
 
 
-def body(*samples: dict[str, Any], **others: Any) -> bytes:
-    return msgspec.json.encode({"v": 1, "boot": "b7f3", "seq": 17, "samples": samples} | others)
+def body(*steps: int, **fields: Any) -> bytes:
+    """A message of one sample, and one more after each step."""
+    return msgspec.json.encode({"v": 1, "boot": "b7f3", "seq": 17, "t": [START_MS, *steps]} | fields)
 
 
-def sample(**values: Any) -> dict[str, Any]:
-    return {"t": ARRIVED_MS - 60_000} | values
+def run(*steps: int, **columns: Any) -> Run:
+    """The samples of such a message, if all of them have all values."""
+    step_ms = steps[0] if len(set(steps)) == 1 else 0
+    return Run(t=list(accumulate([START_MS, *steps])), steps=list(steps), step_ms=step_ms, whole=True, **columns)
 
 
 def refusal(text: bytes) -> Rejected:
@@ -30,17 +46,78 @@ def refusal(text: bytes) -> Rejected:
     return caught.value
 
 
+def used(text: bytes, arrived_ms: int = ARRIVED_MS) -> Message:
+    return decode(text, CALLER, arrived_ms)
+
+
 def test_a_message_as_documented_is_understood() -> None:
-    values = {"lat": 33.98, "lon": -6.72, "alt_m": 142.0, "speed_kmh": 42.1, "odo_km": 1234.5}
-    values |= {"soc_pct": 81.2, "fuel_l_h": 4.2}
-    message = decode(body(sample(**values, gear="D", ignition=True), sample()), CALLER, ARRIVED_MS)
-    full = Sample(ARRIVED_MS - 60_000, **values, gear="D", ignition=True)
-    assert message == Telemetry("b7f3", 17, ARRIVED_MS, (full, Sample(ARRIVED_MS - 60_000)), {})
+    values = {
+        "lat": [33.98, 33.99],
+        "lon": [-6.72, -6.71],
+        "speed_kmh": [42.1, 43.0],
+        "odo_km": [1234.5, 1234.51],
+        "soc_pct": [81.2, 81.1],
+        "power_kw": [12.1, -4.0],
+        "fuel_l_h": [4.2, 0.0],
+        "fuel_pct": [55.0, 54.5],
+        "temp_c": [21.5, 21.0],
+        "gear": ["D", "P"],
+        "ignition": [True, False],
+        "charging": [False, True],
+    }
+    text = body(1000, **values, alt_m=[142.0, 142.1])
+    assert used(text) == Message("b7f3", 17, ARRIVED_MS, run(1000, **values), {}, text)
 
 
-def test_unknown_fields_are_ignored_and_null_is_absent() -> None:
-    message = decode(body(sample(lat=None, wheels=4), new={"x": []}), CALLER, ARRIVED_MS)
-    assert message.samples == (Sample(ARRIVED_MS - 60_000),)
+def test_the_first_time_is_a_moment_and_each_further_one_a_step() -> None:
+    assert used(body(1000, 1000)).run == run(1000, 1000)
+    assert used(body(1000, 0, 500)).run.t == [START_MS, START_MS + 1000, START_MS + 1000, START_MS + 1500]
+
+
+def test_a_single_value_holds_for_all_samples() -> None:
+    text = body(1000, 1000, gear=["D"], speed_kmh=[50.0], ignition=[False])
+    assert used(text).run == run(1000, 1000, gear=["D"] * 3, speed_kmh=[50.0] * 3, ignition=[False] * 3)
+
+
+def test_a_single_value_holds_for_all_samples_of_a_message_with_faults_too() -> None:
+    assert used(body(1000, 1000, gear=["D"], soc_pct=[50.0, 101.0, 49.0])).run == run(
+        2000, gear=["D"] * 2, soc_pct=[50.0, 49.0]
+    )
+
+
+def test_what_is_null_was_not_measured() -> None:
+    found = used(body(1000, speed_kmh=[None, 5.0], gear=["D", None], soc_pct=[None, None], odo_km=[None])).run
+    assert found == msgspec.structs.replace(run(1000, speed_kmh=[None, 5.0], gear=["D", None]), whole=False)
+
+
+def test_unknown_fields_are_ignored() -> None:
+    assert used(body(wheels=[4], new={"x": []}, gear=["R"])).run == run(gear=["R"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected"),
+    [
+        ({"lat": [50.0, 51.0]}, {}),
+        ({"lon": [8.0]}, {}),
+        ({"lat": [50.0, None], "lon": [8.0]}, {"lat": [50.0, None], "lon": [8.0, None]}),
+        ({"lat": [50.0, None], "lon": [None, 8.0]}, {}),
+    ],
+    ids=str,
+)
+def test_half_a_position_is_none(columns: dict[str, Any], expected: dict[str, Any]) -> None:
+    found = used(body(1000, **columns)).run
+    assert {"lat": found.lat, "lon": found.lon} == {"lat": [], "lon": []} | expected
+    assert found.whole is (not expected)
+
+
+def test_a_message_that_goes_back_in_time_is_put_in_order() -> None:
+    """What was measured at one moment stays in the order in which it was sent."""
+    found = used(body(2000, -1000, 1000, speed_kmh=[1.0, 2.0, 3.0, 4.0]))
+    assert found.run == run(1000, 1000, 0, speed_kmh=[1.0, 3.0, 2.0, 4.0])
+    assert found.dropped == {}
+
+
+_NINES = b"9" * 4000
 
 
 @pytest.mark.parametrize(
@@ -50,19 +127,27 @@ def test_unknown_fields_are_ignored_and_null_is_absent() -> None:
         (b"", "bad-telemetry", "truncated"),
         (b"\xff\xfe\x00", "bad-telemetry", "malformed"),
         (b"[]", "bad-telemetry", "Expected `object`"),
-        (body(sample(lat="north")), "bad-telemetry", "$.samples[0].lat"),
-        (body(sample(t="now")), "bad-telemetry", "$.samples[0].t"),
-        (body(), "bad-telemetry", "$.samples"),
-        (body(*[sample()] * (MAX_SAMPLES + 1)), "bad-telemetry", "$.samples"),
-        (body(sample(), seq=-1), "bad-telemetry", "$.seq"),
-        (body(sample(), boot="a|b"), "bad-telemetry", "$.boot"),
-        (body(sample(), boot="x" * 37), "bad-telemetry", "$.boot"),
-        (body(sample(), boot="b7f3\n"), "bad-telemetry", "$.boot"),
-        (body(sample(), v=2), "unknown-version", "version 2"),
-        (body(sample(), vehicle_id="car-2"), "foreign-vehicle", "another vehicle"),
-        (body(sample()).replace(b'"seq":17', b'"seq":NaN'), "bad-telemetry", "malformed"),
+        (body(lat=["north"]), "bad-telemetry", "$.lat[0]"),
+        (body(lat=50.0), "bad-telemetry", "$.lat"),
+        (body(t=["now"]), "bad-telemetry", "$.t[0]"),
+        (body(t=[1.5e12]), "bad-telemetry", "$.t[0]"),
+        (body(t=[]), "bad-telemetry", "$.t"),
+        (body(*[1] * MAX_SAMPLES), "bad-telemetry", "$.t"),
+        (body(1000, 1000, speed_kmh=[1, 2]), "bad-telemetry", "a column has 2 values for 3 samples"),
+        (body(1000, speed_kmh=[1, 2, 3]), "bad-telemetry", "a column has 3 values for 2 samples"),
+        (body(seq=-1), "bad-telemetry", "$.seq"),
+        (body(boot="a|b"), "bad-telemetry", "$.boot"),
+        (body(boot="x" * 37), "bad-telemetry", "$.boot"),
+        (body(boot="b7f3\n"), "bad-telemetry", "$.boot"),
+        (body(v=2), "unknown-version", "version 2"),
+        (body(v=2, t="later versions may differ"), "unknown-version", "version 2"),
+        (body(vehicle_id="car-2"), "foreign-vehicle", "another vehicle"),
+        (body(vehicle_id="car-2", soc_pct=[101.0]), "foreign-vehicle", "another vehicle"),
+        (body().replace(b'"seq":17', b'"seq":NaN'), "bad-telemetry", "malformed"),
+        (body(speed_kmh=[0]).replace(b"[0]", b"[1e400]"), "bad-telemetry", "out of range"),
+        (body(odo_km=[0]).replace(b"[0]", b"[%s]" % _NINES), "bad-telemetry", "out of range"),
         (b'{"v":1,"x":' + b"[" * 10_000_000, "bad-telemetry", "nested"),
-        (b'{"v":1,"boot":"b","seq":0,"samples":' + b"[" * 100_000, "bad-telemetry", "nested"),
+        (b'{"v":1,"boot":"b","seq":0,"t":' + b"[" * 100_000, "bad-telemetry", "nested"),
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -72,94 +157,186 @@ def test_a_body_that_is_no_telemetry_is_refused_with_a_readable_reason(text: byt
 
 
 @pytest.mark.parametrize(
-    ("values", "detail"),
+    ("fields", "detail"),
     [
-        ({"t": 0}, "sample 0: time 1970-01-01T00:00:00Z is before 2015"),
-        ({"t": 2_840_140_800_000}, "sample 0: time 2060-01-01T00:00:00Z is more than 24 h after its arrival"),
-        ({"t": 10**30}, f"sample 0: time {10**30} ms is more than 24 h after its arrival"),
-        ({"t": -1}, "sample 0: time -1 ms is before 2015"),
-        ({"lat": 200}, "sample 0: latitude 200 is outside -90…90"),
-        ({"lon": 1555.63}, "sample 0: longitude 1555.63 is outside -180…180"),
-        ({"speed_kmh": 401}, "sample 0: speed 401 km/h is outside 0…400"),
-        ({"speed_kmh": -0.1}, "sample 0: speed -0.1 km/h is outside 0…400"),
-        ({"odo_km": -1}, "sample 0: odometer -1 km is outside 0…10000000"),
-        ({"soc_pct": 100.5}, "sample 0: state of charge 100.5 % is outside 0…100"),
-        ({"fuel_l_h": -1}, "sample 0: fuel rate -1 l/h is outside 0…1000"),
-        ({"gear": "X"}, "sample 0: gear 'X' is not one of P R N D"),
+        ({"t": [0]}, "sample 0: time 1970-01-01T00:00:00Z is before 2015"),
+        ({"t": [2_840_140_800_000]}, "sample 0: time 2060-01-01T00:00:00Z is more than 24 h after its arrival"),
+        ({"t": [10**30]}, f"sample 0: time {10**30} ms is more than 24 h after its arrival"),
+        ({"t": [-1]}, "sample 0: time -1 ms is before 2015"),
+        ({"lat": [200], "lon": [8]}, "sample 0: lat 200 is outside -90…90"),
+        ({"lat": [50], "lon": [1555.63]}, "sample 0: lon 1555.63 is outside -180…180"),
+        ({"speed_kmh": [401]}, "sample 0: speed_kmh 401 is outside 0…400"),
+        ({"speed_kmh": [-0.1]}, "sample 0: speed_kmh -0.1 is outside 0…400"),
+        ({"odo_km": [-1]}, "sample 0: odo_km -1 is outside 0…1e+07"),
+        ({"soc_pct": [100.5]}, "sample 0: soc_pct 100.5 is outside 0…100"),
+        ({"power_kw": [-1001]}, "sample 0: power_kw -1001 is outside -1000…1000"),
+        ({"fuel_l_h": [-1]}, "sample 0: fuel_l_h -1 is outside 0…1000"),
+        ({"fuel_pct": [101]}, "sample 0: fuel_pct 101 is outside 0…100"),
+        ({"temp_c": [-61]}, "sample 0: temp_c -61 is outside -60…80"),
+        ({"gear": ["X"]}, "sample 0: gear 'X' is not one of P R N D"),
     ],
+    ids=str,
 )
-def test_a_message_without_a_usable_sample_tells_the_first_reason(values: dict[str, Any], detail: str) -> None:
-    reason = refusal(body(sample(**values), sample(**values)))
+def test_a_message_without_a_usable_sample_tells_the_first_reason(fields: dict[str, Any], detail: str) -> None:
+    """It did arrive, though: nobody needs to wait for it."""
+    reason = refusal(body(**fields))
     assert isinstance(reason, NoUsableSample)
     assert (reason.code, reason.detail) == ("no-usable-sample", detail)
-    assert reason.arrival == Telemetry("b7f3", 17, ARRIVED_MS)
+    assert (reason.boot, reason.seq) == ("b7f3", 17)
 
 
-def test_bad_samples_are_dropped_and_counted_and_the_rest_is_used() -> None:
-    message = decode(
-        body(sample(lat=91), sample(t=0), sample(speed_kmh=1), sample(lon=181), sample(soc_pct=-1)), CALLER, ARRIVED_MS
-    )
-    assert message.samples == (Sample(ARRIVED_MS - 60_000, speed_kmh=1),)
-    assert message.dropped == {"position": 2, "clock": 1, "soc": 1}
+def test_bad_samples_are_dropped_and_counted_by_reason_and_the_rest_is_used() -> None:
+    faults: dict[str, dict[int, Any]] = {
+        "lat": {1: 91},
+        "speed_kmh": {2: 401},
+        "odo_km": {3: -1},
+        "soc_pct": {4: -1},
+        "power_kw": {5: 1001},
+        "fuel_l_h": {6: -1},
+        "fuel_pct": {7: 101},
+        "temp_c": {8: 81},
+        "gear": {9: "X"},
+        "lon": {10: 181},
+    }
+    good = dict.fromkeys(faults, 1.0) | {"gear": "D"}
+    columns = {name: [at.get(index, good[name]) for index in range(13)] for name, at in faults.items()}
+    message = used(body(*[1000] * 10, -(10**12), 10**12 + 1000, **columns))
+    assert message.dropped == {
+        "position": 2,
+        "speed": 1,
+        "odometer": 1,
+        "soc": 1,
+        "power": 1,
+        "fuel": 2,
+        "temperature": 1,
+        "gear": 1,
+        "clock": 1,
+    }
+    assert message.run == run(11_000, **{name: [value] * 2 for name, value in good.items()})
+
+
+def test_a_sample_with_two_faults_is_counted_once() -> None:
+    assert used(body(1000, soc_pct=[101, 50], speed_kmh=[401, 50])).dropped == {"speed": 1}
 
 
 def test_a_clock_an_hour_from_the_rest_of_the_message_is_dropped() -> None:
-    times = [0, 1, 2, 3_600_001, 3_700_000]
-    message = decode(body(*(sample(t=ARRIVED_MS - 4_000_000 + t) for t in times)), CALLER, ARRIVED_MS)
-    assert [s.t - ARRIVED_MS + 4_000_000 for s in message.samples] == [0, 1, 2, 3_600_001]
+    message = used(body(t=[ARRIVED_MS - 2 * FROM_MEDIAN_MS, 1, 1, FROM_MEDIAN_MS, 1]))
+    assert [t - message.run.t[0] for t in message.run.t] == [0, 1, 2, FROM_MEDIAN_MS + 2]
     assert message.dropped == {"clock": 1}
 
 
+def test_a_clock_is_wrong_from_a_day_after_the_arrival_on() -> None:
+    ahead = body(t=[ARRIVED_MS + 24 * 3_600_000])
+    assert used(ahead).run.t == [ARRIVED_MS + 24 * 3_600_000]
+    with pytest.raises(NoUsableSample):
+        decode(ahead, CALLER, ARRIVED_MS - 1)
+
+
+def _numbers(name: str) -> st.SearchStrategy[float]:
+    return st.floats(*_LIMITS[name]) | st.sampled_from(_LIMITS[name]) | st.integers(*map(int, _LIMITS[name]))
+
+
+_VALUES: dict[str, st.SearchStrategy[Any]] = {name: _numbers(name) for name in _LIMITS} | {
+    "gear": st.sampled_from("PRND"),
+    "ignition": st.booleans(),
+    "charging": st.booleans(),
+}
+
+
+@st.composite
+def _faultless(draw: st.DrawFn) -> bytes:
+    steps = draw(st.lists(st.integers(0, 5000) | st.just(1000), max_size=8))
+    columns = dict[str, Any]()
+    for name in draw(st.sets(st.sampled_from(COLUMNS))):
+        size = draw(st.sampled_from([1, len(steps) + 1]))
+        columns[name] = draw(st.lists(_VALUES[name], min_size=size, max_size=size))
+    return body(*steps, **columns)
+
+
+@settings(deadline=None)
+@given(_faultless())
+def test_a_faultless_message_is_understood_in_one_go_as_it_is_sample_by_sample(text: bytes) -> None:
+    assert decode(text, CALLER, ARRIVED_MS) == _with_faults(text, CALLER, ARRIVED_MS)
+
+
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_raise_anything_but_rejected(text: bytes) -> None:
     with pytest.raises(Rejected):
         decode(text, CALLER, ARRIVED_MS)
 
 
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=8,
+_SCALARS: st.SearchStrategy[Any] = st.sampled_from(
+    [None, True, False, "", "P", "D", "ü", 0, -1, 17, 1e300, -0.5, 50, 10**30, START_MS, [], {}]
 )
+_FIELDS = ("v", "boot", "seq", "t", "vehicle_id", *COLUMNS)
 
 
-@given(
-    st.lists(st.dictionaries(st.sampled_from(list(Sample.__struct_fields__)), _JSON), max_size=4),
-    st.dictionaries(st.sampled_from(["v", "boot", "seq", "samples", "vehicle_id"]), _JSON, max_size=2),
-)
-def test_no_json_raises_anything_but_rejected(samples: list[dict[str, Any]], others: dict[str, Any]) -> None:
-    try:
-        text = body(*samples, **others)
-    except (msgspec.MsgspecError, ValueError, OverflowError):
-        return  # not JSON that can be written
-    try:
-        message = decode(text, CALLER, ARRIVED_MS)
-    except Rejected:
-        return
-    assert message.samples
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from(_FIELDS), _SCALARS | st.lists(_SCALARS | st.lists(_SCALARS), max_size=4)))
+def test_no_json_raises_anything_but_rejected(fields: dict[str, Any]) -> None:
+    """Neither as a whole body nor in the place of some fields of a good one."""
+    for text in (json.dumps(fields).encode(), body(1000, **fields)):
+        try:
+            message = decode(text, CALLER, ARRIVED_MS)
+        except Rejected:
+            continue
+        assert message.run.t
 
 
-_NUMBER = st.none() | st.floats(0, 90)
-_SAMPLES = st.builds(
-    Sample, st.integers(0, 2**41), _NUMBER, _NUMBER, _NUMBER, _NUMBER, _NUMBER, _NUMBER, st.none() | st.booleans()
-)
+@settings(deadline=None)
+@given(_faultless())
+def test_a_message_comes_back_from_its_row_exactly(text: bytes) -> None:
+    _check_row(decode(text, CALLER, ARRIVED_MS))
 
 
-@given(
-    st.lists(_SAMPLES, min_size=1, max_size=40), st.dictionaries(st.sampled_from(["clock", "soc"]), st.integers(1, 9))
-)
-def test_a_message_comes_back_from_its_row_exactly(samples: list[Sample], dropped: dict[str, int]) -> None:
-    message = Telemetry("b7f3", 17, ARRIVED_MS, tuple(samples), dropped)
+def test_a_message_with_faults_comes_back_from_its_row_exactly() -> None:
+    _check_row(used(body(1000, -1000, 2000, soc_pct=[101.0, None, 3.0, 4.0], lat=[1.0], lon=[None, 2.0, 3.0, 4.0])))
+
+
+def _check_row(message: Message) -> None:
     key, values = compact.row_key("car-1", message), compact.row_values(message)
     assert key == "car-1|b7f3|0000000017"
     assert compact.from_row(key, values) == message
 
 
-def test_the_largest_message_fits_into_a_table_property() -> None:
-    noise = [
-        Sample(2**40 + i * 997 % 3_600_000, *(i * prime % 1009 / 7.13 for prime in (3, 5, 7, 11, 13, 17)))  # type: ignore[arg-type] # six numbers
-        for i in range(MAX_SAMPLES)
-    ]
-    packed = compact.row_values(Telemetry("b", 0, ARRIVED_MS, tuple(noise)))["samples"]
+def test_a_message_that_fits_into_no_row_is_refused() -> None:
+    """A table property takes 64 KiB. The most that a car can measure fits, if not to the last of 17 digits."""
+    chance = random.Random(1)
+    columns = {
+        name: [round(chance.uniform(low, high), 5) for _ in range(MAX_SAMPLES)] for name, (low, high) in _LIMITS.items()
+    }
+    most = body(*(chance.randrange(2000) for _ in range(MAX_SAMPLES - 1)), **columns)
+    compact.check_size(most)
+    packed = compact.row_values(used(most))["body"]
     assert isinstance(packed, bytes)
     assert len(packed) < 64 * 1024
+    compact.check_size(body(padding=" " * 300_000))
+    with pytest.raises(Rejected, match="deflated"):
+        compact.check_size(body(noise=chance.randbytes(64 * 1024).hex()))
+
+
+def test_without_its_position_the_rest_of_a_message_is_as_it_was() -> None:
+    text = body(1000, lat=[50.0], lon=[8.0, None], alt_m=[5.0], soc_pct=[50.0, None], gear=["D"], where="at home")
+    stripped = without_position(text)
+    assert msgspec.json.decode(stripped).keys() == {"v", "boot", "seq", "t", "soc_pct", "gear"}
+    message, expected = used(stripped), used(text)
+    assert message.run == msgspec.structs.replace(expected.run, lat=[], lon=[])
+    assert (message.boot, message.seq, message.dropped) == (expected.boot, expected.seq, expected.dropped)
+
+
+@settings(deadline=None)
+@given(_faultless())
+def test_whatever_is_told_without_positions_is_understood_alike(text: bytes) -> None:
+    assert used(without_position(text)).run == msgspec.structs.replace(used(text).run, lat=[], lon=[])
+
+
+def test_faults_stay_faults_without_positions_but_for_those_of_the_position() -> None:
+    text = body(1000, 1000, lat=[91.0, 50.0, 50.0], lon=[8.0], soc_pct=[50.0, 101.0, 50.0])
+    assert used(text).dropped == {"position": 1, "soc": 1}
+    assert used(without_position(text)).dropped == {"soc": 1}
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", body(t="x"), b'{"v":1,"x":' + b"[" * 10_000_000])
+def test_of_what_cannot_be_understood_nothing_is_left_without_position(text: bytes) -> None:
+    assert without_position(text) == b""
