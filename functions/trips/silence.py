@@ -12,6 +12,7 @@ DRIVING_KMH = 10.0
 CHARGED_PCT = 2.0  # more than a battery that warms up seems to win
 CHARGED_ON_THE_WAY_PCT = 5.0  # more than a long way downhill wins
 CARRIED_M = 1000.0
+FRESH_MS = 60_000  # an older odometer or position tells of more than the silence
 
 
 class Seen(msgspec.Struct, array_like=True):
@@ -23,12 +24,15 @@ class Seen(msgspec.Struct, array_like=True):
     odo_km: float | None = None
     soc_pct: float | None = None
     speed_kmh: float | None = None
+    odo_ms: int = 0  # when odometer and position were seen
+    fix_ms: int = 0
 
     def note(self, run: Run, first: int, beyond: int) -> None:
         """The latest values are known now."""
         self.t = run.t[beyond - 1]
         if run.odo_km:
             self.odo_km = _last(run, run.odo_km, first, beyond, self.odo_km)
+            self.odo_ms = _last_ms(run, run.odo_km, first, beyond, self.odo_ms)
         if run.soc_pct:
             self.soc_pct = _last(run, run.soc_pct, first, beyond, self.soc_pct)
         if run.speed_kmh:
@@ -36,6 +40,7 @@ class Seen(msgspec.Struct, array_like=True):
         if run.lat:
             self.lat = _last(run, run.lat, first, beyond, self.lat)
             self.lon = _last(run, run.lon, first, beyond, self.lon)
+            self.fix_ms = _last_ms(run, run.lat, first, beyond, self.fix_ms)
 
     @classmethod
     def first_of(cls, run: Run, first: int, beyond: int) -> "Seen":
@@ -54,6 +59,12 @@ def _last(run: Run, column: list[Any], first: int, beyond: int, before: Any) -> 
     if run.whole or column[beyond - 1] is not None:
         return column[beyond - 1]
     return next((value for value in reversed(column[first:beyond]) if value is not None), before)
+
+
+def _last_ms(run: Run, column: list[Any], first: int, beyond: int, before: int) -> int:
+    if run.whole or column[beyond - 1] is not None:
+        return run.t[beyond - 1]
+    return next((run.t[index] for index in range(beyond - 1, first - 1, -1) if column[index] is not None), before)
 
 
 class Silence(NamedTuple):
@@ -117,12 +128,22 @@ class Silence(NamedTuple):
         """Driving on meanwhile, as through a tunnel."""
         if self.duration_ms > tunnel_ms:
             return False
-        if self.went_m is not None:
-            return moved_m <= self.went_m <= MAX_SPEED_M_S * self.duration_ms / 1000
+        if self.driven_m is not None:
+            return moved_m <= self.driven_m <= self._farthest_m
+        if self.away_m is not None and self.away_m <= self._farthest_m:
+            return self.away_m >= moved_m
         return min(self.before.speed_kmh or 0.0, self.after.speed_kmh or 0.0) >= DRIVING_KMH
 
     def bridge_m(self) -> float:
         """The way driven meanwhile: by the odometer, else straight on, else at the speed before and after."""
-        if self.went_m is not None:
-            return self.went_m
+        if self.driven_m is not None and self.start_ms - self.before.odo_ms <= FRESH_MS:
+            return self.driven_m
+        is_fresh = self.start_ms - self.before.fix_ms <= FRESH_MS
+        if self.away_m is not None and is_fresh and self.away_m <= self._farthest_m:
+            return self.away_m
         return ((self.before.speed_kmh or 0.0) + (self.after.speed_kmh or 0.0)) / 7.2 * self.duration_ms / 1000
+
+    @property
+    def _farthest_m(self) -> float:
+        """Beyond it no car could have gone: a position there is wrong."""
+        return MAX_SPEED_M_S * self.duration_ms / 1000

@@ -116,6 +116,7 @@ class Car:
                 **self._fix(CHARGE_REPORT_S),
                 **self._motion(0.0),
                 **self._switches(on=False, gear="P"),
+                charging=True,
                 soc_pct=round(begin_pct + (to_pct - begin_pct) * (moment_ms - from_ms) / (until_ms - from_ms), 2),
             )
             for moment_ms in range(from_ms, until_ms, CHARGE_REPORT_S * 1000)

@@ -88,7 +88,7 @@ def _judge_events(verdict: Verdict, day: CarDay, rows: Sequence[Row], events: Se
     """A trip is completed once, then revised by ones, and its row is what was said last."""
     stored = {row["trip_id"]: row for row in rows}
     of_trip = defaultdict[str, dict[int, Event]](dict)
-    for event in events:
+    for event in (event for event in events if "trip_id" in event.told):
         revisions, revision = of_trip[event.told["trip_id"]], event.told["revision"]
         if revision not in revisions:
             revisions[revision] = event
