@@ -114,7 +114,7 @@ def _advance(
     state: VehicleTrips, vehicle_id: str, chapters: Sequence[Chapter], now_ms: int, policy: Policy
 ) -> list[Announcement]:
     ended, is_complete = advance(state.fold, chapters, policy.rules, PORTION)
-    state.behind = not is_complete
+    state.behind, state.closed_ms = not is_complete, None
     announcements = [one for trip in ended if (one := _announce(state, vehicle_id, trip, now_ms, policy))]
     state.forget_oldest()
     return announcements

@@ -130,6 +130,7 @@ class _Folding:
             is_driven = trip.kind == "driven" and not was_charged
             if is_driven and silence.was_on_its_way(self.rules.tunnel_ms, self.rules.moved_m):
                 (trip.pending or trip.measures).bridge(silence.duration_ms, silence.bridge_m())
+                trip.parked_ms = None  # it has moved since
                 return
             self.end(trip.end_ms)
         fold.waits = False

@@ -207,6 +207,16 @@ def test_telemetry_after_closing_goes_on_with_the_trip() -> None:
     assert [trip.duration_s for trip in vehicle.trips] == [630]
 
 
+def test_telemetry_of_the_very_moment_of_the_end_is_still_told_after_closing() -> None:
+    last = drive(5)
+    vehicle = Vehicle()
+    vehicle.hear(message(0, last))
+    vehicle.close()
+    vehicle.hear(message(1, last[-1:]))
+    vehicle.close()
+    assert [trip.samples for trip in vehicle.trips] == [32]
+
+
 def test_closing_again_tells_nothing() -> None:
     vehicle = Vehicle()
     vehicle.hear(message(0, drive(5)))

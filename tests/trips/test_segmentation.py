@@ -186,6 +186,12 @@ def test_gear_p_that_is_left_within_the_limit_ends_nothing() -> None:
     ) == [(0, pytest.approx(15, abs=0.1))]
 
 
+def test_gear_p_that_was_left_unseen_ends_nothing() -> None:
+    """The vehicle moved during the silence behind it, as out of an underground car park."""
+    parked, drives = standing(0, 0.5, gear="P"), going(3.5, 43.5, gear="D", north_km=0.6)
+    assert trips(parked, drives, standing(44, 44.5, gear="P", north_km=24.6)) == [(0, 44.5)]
+
+
 def test_how_long_gear_p_may_last_is_a_parameter() -> None:
     stop = going(0, 5, gear="D"), standing(6, 9, gear="P", north_km=3.0), going(9.5, 15, gear="D", north_km=3.0)
     assert trips(*stop) == [(0, 15)]
