@@ -8,6 +8,8 @@ from functions.trips.measures import HOUR_MS, Measures
 from functions.trips.quality import DistanceSource
 from functions.trips.route import MAX_SPEED_M_S, Stretch
 
+WHOLE_KM_FROM = 50.0
+
 
 class Distance(NamedTuple):
     """The distance that is told, what else was measured, and how far the farthest of these is from it."""
@@ -27,7 +29,7 @@ def distance_of(measures: Measures, stretches: Sequence[Stretch], duration_ms: i
     by_route = route.length_m(stretches) / 1000 if stretches else None
     others = [km for km in (by_speed, by_route) if km is not None]
     source: DistanceSource
-    if by_odometer is not None and (not others or any(_agrees(by_odometer, km) for km in others)):
+    if by_odometer is not None and (not others or (_is_fine(measures) and _agrees(by_odometer, others))):
         km, source = by_odometer, "odometer"
     elif by_speed is not None:
         km, source = by_speed, "speed"
@@ -41,8 +43,14 @@ def distance_of(measures: Measures, stretches: Sequence[Stretch], duration_ms: i
     return Distance(km, source, disagreement_pct, by_odometer, by_speed, by_route)
 
 
-def _agrees(odometer_km: float, other_km: float) -> bool:
-    return abs(odometer_km - other_km) <= max(0.2, 0.1 * other_km)
+def _agrees(odometer_km: float, others_km: Sequence[float]) -> bool:
+    return any(abs(odometer_km - other_km) <= max(0.2, 0.1 * other_km) for other_km in others_km)
+
+
+def _is_fine(measures: Measures) -> bool:
+    """Whether it counts finer than a fiftieth of the trip: some odometers tell whole kilometres."""
+    first, last = measures.odo_first_km or 0.0, measures.odo_last_km or 0.0
+    return measures.odo_is_fine or last - first >= WHOLE_KM_FROM
 
 
 def _by_odometer_km(measures: Measures, duration_ms: int) -> float | None:

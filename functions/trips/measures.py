@@ -50,10 +50,13 @@ class Measures(msgspec.Struct, array_like=True):
     max_kmh: float | None = None
     drawn: float = 0.0  # kW·ms
     recuperated: float = 0.0
+    power_ms: int = 0  # how long power and fuel rate were known
     fuel: float = 0.0  # l/h·ms
+    fuel_ms: int = 0
     odo_first_km: float | None = None
     odo_last_km: float | None = None
     odo_falls: bool = False
+    odo_is_fine: bool = False  # it tells parts of a kilometre
     odo_covers: bool = False  # the first sample has one; the last one is in `odo_at_end`
     odo_at_end: bool = False
     soc_first_pct: float | None = None
@@ -135,7 +138,8 @@ class Measures(msgspec.Struct, array_like=True):
         elif self.odo_last_km is not None and values[0] < self.odo_last_km:
             self.odo_falls = True
         self.odo_last_km = values[-1]
-        if values[0] != values[-1] and values != sorted(values):
+        self.odo_is_fine = self.odo_is_fine or values[0] % 1 != 0 or values[-1] % 1 != 0
+        if values != sorted(values):
             self.odo_falls = True
 
     def _drive(self, speed: Rate, harshness: Harshness) -> None:
@@ -209,6 +213,7 @@ class Measures(msgspec.Struct, array_like=True):
     def _draw(self, power: Rate) -> None:
         self.has_power = True
         self.edge.power_ms, self.edge.power_kw = power.t[-1], power.values[-1]
+        self.power_ms += power.measured_ms()
         if min(power.values) >= 0.0:
             self.drawn += power.area()
             return
@@ -220,6 +225,7 @@ class Measures(msgspec.Struct, array_like=True):
     def _burn(self, fuel: Rate) -> None:
         self.has_fuel = self.has_fuel or len(fuel.values) > 1
         self.edge.fuel_ms, self.edge.fuel_l_h = fuel.t[-1], fuel.values[-1]
+        self.fuel_ms += fuel.measured_ms()
         self.fuel += fuel.area()
 
     def join(self, later: "Measures") -> None:
@@ -270,7 +276,7 @@ _INSTRUMENTS = (
     ("soc_first_pct", "soc_last_pct"),
     ("fuel_first_pct", "fuel_last_pct"),
 )
-_FLAGS = ("has_speed", "has_power", "has_fuel", "odo_falls", "is_refuelled")
+_FLAGS = ("has_speed", "has_power", "has_fuel", "odo_falls", "odo_is_fine", "is_refuelled")
 _SUMS = (
     "samples",
     "way",
@@ -281,7 +287,9 @@ _SUMS = (
     "idle_ms",
     "drawn",
     "recuperated",
+    "power_ms",
     "fuel",
+    "fuel_ms",
     "temp_sum",
     "temp_count",
     "brakings",

@@ -117,6 +117,9 @@ def _pattern(key: str) -> _Pattern:
 def _checked(base: Parameters, fields: Any, where: str) -> Parameters:
     try:
         changed = msgspec.convert(fields, dict[str, Any])
-        return msgspec.convert(msgspec.to_builtins(base) | changed, Parameters)
+        parameters = msgspec.convert(msgspec.to_builtins(base) | changed, Parameters)
+        if 0 < parameters.fuzz_m < 1:
+            raise msgspec.ValidationError("Expected 0 or a `float` >= 1 - at `$.fuzz_m`")  # noqa: TRY301 - as the others
+        return parameters  # noqa: TRY300 - it is what was tried
     except msgspec.ValidationError as error:
         raise Misconfigured(f"setting {SETTING}, {where}: {error}") from error

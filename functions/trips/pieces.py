@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal
 
+from functions.trips.measures import IDLE_BELOW_KMH
 from functions.trips.samples import Run
 
 Mode = Literal["on", "parked", "off", "charging"]
@@ -30,4 +31,12 @@ def _mode(run: Run, index: int) -> Mode:
         return "charging"
     if run.ignition and run.ignition[index] is False:
         return "off"
-    return "parked" if run.gear and run.gear[index] == "P" else "on"
+    if run.gear and run.gear[index] == "P" and not _is_rolling(run, index):
+        return "parked"
+    return "on"
+
+
+def _is_rolling(run: Run, index: int) -> bool:
+    """Whatever the gear selector says."""
+    kmh: float | None = run.speed_kmh[index] if run.speed_kmh else None
+    return kmh is not None and kmh >= IDLE_BELOW_KMH

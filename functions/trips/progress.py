@@ -21,7 +21,7 @@ from functions.trips.segmentation import advance, as_ended
 from functions.trips.summary import ChargingSession, Summary, summarise
 from functions.trips.vehicle_trips import RETENTION_MS, Known, VehicleTrips
 
-PORTION = 20  # records that are announced in one transaction
+PORTION = 20  # records that may end in one transaction; with those that are withdrawn twice as many are announced
 TIDY_AGAIN_MS = 12 * 3_600_000  # after which it is seen whether more rows can be removed
 
 Record = Summary | ChargingSession
@@ -177,7 +177,7 @@ def settle(
     if state.behind:
         chapters = in_order(rows, max(state.fold.last or _horizon(state), _horizon(state)))
         announcements += _advance(state, vehicle_id, chapters, now_ms, policy)
-        announcements += _withdraw(state, now_ms)
+        announcements += _withdraw(state, now_ms, 2 * PORTION - len(announcements))
     if close and not state.behind and (trip := as_ended(state.fold)):
         assert state.fold.trip is not None
         state.closed_ms = state.fold.trip.end_ms
@@ -197,8 +197,8 @@ def _begin_anew(state: VehicleTrips) -> None:
     state.refold_from_ms, state.behind, state.closed_ms = None, True, None
 
 
-def _withdraw(state: VehicleTrips, now_ms: int) -> list[Announcement]:
-    """Tells of what the repeated fold has passed by and not found again."""
+def _withdraw(state: VehicleTrips, now_ms: int, limit: int) -> list[Announcement]:
+    """Tells of what the repeated fold has passed by and not found again; what exceeds the limit, the next time."""
     under_way, last = state.fold.trip, state.fold.last
     if under_way is not None:
         if known := state.find(under_way.kind, under_way.start_ms):
@@ -207,9 +207,10 @@ def _withdraw(state: VehicleTrips, now_ms: int) -> list[Announcement]:
     else:
         frontier_ms = last[0] if last is not None else 0
     gone = [one for one in state.known if one.is_stale and (not state.behind or one.start_ms < frontier_ms)]
-    for known in gone:
+    state.behind = state.behind or len(gone) > limit
+    for known in gone[:limit]:
         known.is_stale = False
-    return [told for known in gone if (told := _told(known, None, now_ms))]
+    return [told for known in gone[:limit] if (told := _told(known, None, now_ms))]
 
 
 def tidy(state: VehicleTrips, now_ms: int, policy: Policy) -> None:

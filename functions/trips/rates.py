@@ -34,6 +34,8 @@ class Rate:
 
     def measured_ms(self) -> int:
         """The time without silences."""
+        if self.step_ms:
+            return self.step_ms * len(self.steps)
         return sum(step for step in self.steps if step < self.silence_ms)
 
     def below_ms(self, limit: float) -> int:

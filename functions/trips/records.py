@@ -51,14 +51,21 @@ class Trip(msgspec.Struct, array_like=True):
     pending: Measures | None = None  # since it came to a stand: part of the trip if it goes on
     inferred: bool = False  # from what was seen before and after a silence
     moved_m: float = 0.0  # how far it was carried
+    has_moved: bool = False
 
-    @property
-    def whole(self) -> Measures:
-        """With what is pending; only for a record that has ended."""
+    def total(self) -> Measures:
+        """What was measured, what is pending included: that was part of it after all."""
         if self.pending is not None:
             self.measures.join(self.pending)
             self.pending = None
         return self.measures
+
+    def go_on(self, moment_ms: int) -> None:
+        """The vehicle moves at this moment, or moved until then."""
+        self.total()
+        self.has_moved = True
+        self.end_ms = self.still_since_ms = moment_ms
+        self.parked_ms = None
 
 
 class Fold(msgspec.Struct, array_like=True):

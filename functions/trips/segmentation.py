@@ -63,6 +63,7 @@ class _Folding:
         self.fold = fold
         self.rules = rules
         self.ended = list[Trip]()
+        self._first_seen = 0  # of the samples at hand, those that what was seen last is to be known from
 
     def take(self, chapter: Chapter, mode: Mode, first: int, beyond: int) -> None:
         """Goes on with samples of one mode and without a silence between them."""
@@ -70,6 +71,7 @@ class _Folding:
         if not run.whole:
             run, offset = run.part(first, beyond), first
             first, beyond = 0, beyond - first
+        self._first_seen = first
         self._resume(run, mode, first)
         if self._was_silent(run.t[first]):
             self._over_silence(run, mode, first, beyond)
@@ -85,7 +87,7 @@ class _Folding:
         for index, counts in chapter.dropped:
             if first <= index - offset < beyond:
                 self._drop(run.t[index - offset], counts, ended_before)
-        fold.seen.note(run, first, beyond)
+        fold.seen.note(run, self._first_seen, beyond)
 
     def _drop(self, moment_ms: int, counts: dict[str, int], ended_before: int) -> None:
         """What could not be used of a message belongs to the record in which its first usable sample lies."""
@@ -129,8 +131,9 @@ class _Folding:
         if trip is not None:
             is_driven = trip.kind == "driven" and not was_charged
             if is_driven and silence.was_on_its_way(self.rules.tunnel_ms, self.rules.moved_m):
-                (trip.pending or trip.measures).bridge(silence.duration_ms, silence.bridge_m())
-                trip.parked_ms = None  # it has moved since
+                trip.go_on(silence.end_ms)
+                trip.measures.bridge(silence.duration_ms, silence.bridge_m())
+                fold.rest = None
                 return
             self.end(trip.end_ms)
         fold.waits = False
@@ -170,11 +173,8 @@ class _Folding:
         if fold.trip is not None and fold.trip.kind == "carried":
             self.end(fold.trip.end_ms)
         trip = fold.trip or self._begin(run, start, fold.rest)
-        if trip.pending is not None:
-            trip.measures.join(trip.pending)
-            trip.pending = None
+        trip.go_on(run.t[last])
         trip.measures.extend(run, start, last + 1, self.rules.silence_ms, self.rules.harshness)
-        trip.end_ms = trip.still_since_ms = run.t[last]
         if run.speed_kmh:
             fold.rest = None
         if last + 1 < beyond:
@@ -298,7 +298,7 @@ class _Folding:
 
     def _begin(self, run: Run, index: int, rest: Rest | None = None) -> Trip:
         """Forgets what was before, so that the trip is the same when it is folded anew from here."""
-        t = run.t[index]
+        t, self._first_seen = run.t[index], index
         self.fold.trip = trip = Trip("driven", t, t, t)
         self.fold.waits, self.fold.seen, self.fold.rest = False, Seen(), rest
         return trip
@@ -308,7 +308,7 @@ class _Folding:
         assert trip is not None
         trip.end_ms = end_ms
         if self.fold.seen.lat is not None and self.fold.seen.lon is not None and trip.kind == "driven":
-            trip.whole.route.arrive(self.fold.seen.lat, self.fold.seen.lon)
+            trip.total().route.arrive(self.fold.seen.lat, self.fold.seen.lon)
         self.ended.append(trip)
         self.fold.trip = None
 

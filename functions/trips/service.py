@@ -68,7 +68,8 @@ async def hear(received: Sequence[DeviceMessage], *, store: Store = _warm, clock
                 of_vehicle.append(Arrival(reason.boot, reason.seq, arrived_ms))
             if not await privacy.is_private(vehicle_id):
                 raise
-            await parking.park(message.origin, reason, without_position(message.body))
+            withheld = Rejected(reason.code, "the vehicle is in privacy mode: what was wrong is withheld")
+            await parking.park(message.origin, withheld, without_position(message.body))
             return
         of_vehicle.append(telemetry)
         origins[vehicle_id, telemetry.boot, telemetry.seq] = message
@@ -115,7 +116,7 @@ async def _take_in(
             old_alarm_ms, policy = state.alarm_ms, policy_of(state)
             sent = await archive_service.without_erased(vehicle_id, vehicles[vehicle_id], state.horizon_ms)
             if state.is_private:
-                sent = [_private(vehicle_id, message) for message in sent]
+                sent = [one if isinstance(one, Arrival) else _private(vehicle_id, one) for one in sent]
             intake = progress.take_in(state, vehicle_id, sent, policy)
             await _park(vehicle_id, intake, origins)
             if _is_due(state, policy, max(to_epoch_ms(clock()), state.heard_ms)):
@@ -139,10 +140,8 @@ async def _states(store: Store, partition: str, vehicle_ids: Iterable[str]) -> d
     return states
 
 
-def _private(vehicle_id: str, message: Telemetry | Arrival) -> Telemetry | Arrival:
+def _private(vehicle_id: str, message: Telemetry) -> Telemetry:
     """The message without positions. A sample of which just the position was at fault can be used so."""
-    if isinstance(message, Arrival):
-        return message
     return decode(without_position(message.body), Caller(vehicle_id, ""), message.arrived_ms)
 
 
@@ -170,6 +169,8 @@ async def _settle(store: Store, partition: str, vehicle_id: str, clock: Clock, *
             return
         needed_from_ms = progress.needed_from_ms(state)
         rows = [] if needed_from_ms is None else await store.messages(partition, vehicle_id, needed_from_ms)
+        if state.is_private:
+            rows = [_private(vehicle_id, row) for row in rows]
         announcements = progress.settle(state, vehicle_id, rows, now_ms, policy, close=close)
         set_alarm(state, policy)
         change = Change(vehicle_id, stored, old_alarm_ms, state, announcements=announcements)
@@ -297,6 +298,8 @@ async def _tidy(store: Store, partition: str, vehicle_id: str, stored: Stored, c
     """The horizon moves first, so that a crash leaves rows that are out of sight and removed the next time."""
     now_ms, state = to_epoch_ms(clock()), stored.state()
     await look_up(vehicle_id, state)
+    if state.is_private:
+        state.forget_positions()
     progress.tidy(state, now_ms, policy_of(state))
     if not await _save(store, partition, vehicle_id, stored, state, clock):
         return

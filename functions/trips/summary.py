@@ -19,6 +19,7 @@ from functions.trips.whereabouts import spot, whereabouts
 
 MIN_CHARGING_MS = 60_000  # less is a plug that was tried
 MIN_CHARGED_PCT = 0.5
+COVERED = 0.9  # of the duration, by a rate that its integral can be told of
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,14 +117,16 @@ def summarise(
 
 
 def _drive(vehicle_id: str, trip: Trip, parameters: Parameters, *, is_private: bool) -> Summary | None:
-    measures = trip.whole
+    measures = trip.total()
+    if not trip.has_moved:
+        return None
     duration_ms = trip.end_ms - trip.start_ms
     stretches = measures.route.credible()
     distance = distance_of(measures, stretches, duration_ms)
     if distance is None or distance.km < parameters.min_distance_km:
         return None
     dropped = _dropped(measures, stretches)
-    used = consumption(_taken(measures, distance.km), parameters)
+    used = consumption(_taken(measures, distance.km, duration_ms), parameters)
     shares = driving.shares(measures.urban, measures.rural, measures.motorway)
     quality = grade(
         Evidence(
@@ -187,14 +190,17 @@ def _dropped(measures: Measures, stretches: Sequence[Stretch]) -> dict[str, int]
     return dict(sorted(counts.items()))
 
 
-def _taken(measures: Measures, distance_km: float) -> Taken:
+def _taken(measures: Measures, distance_km: float, duration_ms: int) -> Taken:
+    """An integral counts if it covers the trip; levels at both ends do in any case."""
+    has_power = measures.has_power and measures.power_ms >= COVERED * duration_ms
+    has_fuel = measures.has_fuel and measures.fuel_ms >= COVERED * duration_ms
     return Taken(
         distance_km=distance_km,
-        drawn_kwh=measures.drawn / 2 / HOUR_MS if measures.has_power else None,
-        recuperated_kwh=measures.recuperated / 2 / HOUR_MS if measures.has_power else None,
+        drawn_kwh=measures.drawn / 2 / HOUR_MS if has_power else None,
+        recuperated_kwh=measures.recuperated / 2 / HOUR_MS if has_power else None,
         soc_start_pct=measures.soc_first_pct,
         soc_end_pct=measures.soc_last_pct,
-        fuel_l=measures.fuel / 2 / HOUR_MS if measures.has_fuel else None,
+        fuel_l=measures.fuel / 2 / HOUR_MS if has_fuel else None,
         fuel_start_pct=measures.fuel_first_pct,
         fuel_end_pct=measures.fuel_last_pct,
         refuelled=measures.is_refuelled,
@@ -260,7 +266,7 @@ def _carriage(vehicle_id: str, trip: Trip, parameters: Parameters) -> Summary | 
 
 
 def _charging_session(vehicle_id: str, trip: Trip, parameters: Parameters) -> ChargingSession | None:
-    measures = trip.whole
+    measures = trip.total()
     gain_pct = (measures.soc_last_pct or 0.0) - (measures.soc_first_pct or 0.0)
     if trip.end_ms - trip.start_ms < MIN_CHARGING_MS and gain_pct < MIN_CHARGED_PCT:
         return None

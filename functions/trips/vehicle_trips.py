@@ -60,7 +60,9 @@ class VehicleTrips(msgspec.Struct, array_like=True, kw_only=True):
 
     def start_before(self, moment_ms: int) -> int:
         """The start of the last drive that began before: no sample from then on can have changed that start."""
-        starts = [known.start_ms for known in self.known if known.kind == "driven" and known.digest]
+        starts = [
+            known.start_ms for known in self.known if known.kind == "driven" and known.digest and not known.is_stale
+        ]
         if self.fold.trip is not None and self.fold.trip.kind == "driven":
             starts.append(self.fold.trip.start_ms)
         return max((start_ms for start_ms in starts if start_ms < moment_ms), default=self.horizon_ms + 1)

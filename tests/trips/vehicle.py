@@ -76,7 +76,7 @@ class Vehicle:
     def _save(self, state: VehicleTrips, announcements: Sequence[Announcement] = ()) -> None:
         self.packed = vehicle_trips.encode(state)
         assert self.state == state
-        assert len(announcements) <= progress.PORTION + len(state.known)
+        assert len(announcements) <= 2 * progress.PORTION + 1, "two rows for each, in one transaction with the state"
         self.announced += announcements
 
     @property
