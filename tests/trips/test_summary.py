@@ -160,7 +160,7 @@ def test_a_tunnel_before_a_long_stop_is_in_duration_and_distance() -> None:
     told = summary(
         going(0, 5, kmh=60.0, gear="D"), standing(5.5, 6, north_km=5.0), standing(10, 30, north_km=9.0, gear="P")
     )
-    assert told.distance_km == pytest.approx(9.0, rel=0.01)
+    assert told.distance_km == pytest.approx(9.0, abs=0.3)
     assert told.duration_s == 600
 
 
