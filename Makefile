@@ -5,7 +5,7 @@ SEED ?= 1
 DATA ?= .localcloud/data
 BIN := .venv/bin
 
-.PHONY: setup demo test soak check up services peers clean
+.PHONY: setup demo test soak day check up services peers clean
 .DEFAULT_GOAL := demo
 
 demo: setup
@@ -16,6 +16,9 @@ test: setup tests/witnesses/node_modules/.installed
 
 soak: setup
 	@$(BIN)/python -m tests.soak
+
+day: setup
+	@$(BIN)/python -m tests.day
 
 check: setup
 	@$(BIN)/ruff check .

@@ -70,7 +70,8 @@ class AppClient:
 
     async def parked(self) -> list[Mapping[str, Any]]:
         """What was set aside; the source of each is its partition."""
-        return await self.rows(settings.PARKED_TABLE)
+        rows = await self.rows(settings.PARKED_TABLE)
+        return [row for row in rows if not str(row["PartitionKey"]).startswith("~")]  # by vehicle it is listed again
 
 
 def _plain(value: Any) -> Any:

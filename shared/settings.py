@@ -69,9 +69,21 @@ CONTAINERS = (ARTIFACTS_CONTAINER, PARKED_CONTAINER)
 
 # Timers: NCRONTAB expressions (six fields, UTC), so that operators can pace them without a deployment.
 TRIP_SWEEP_SCHEDULE = "TRIP_SWEEP_SCHEDULE"
+TRIP_RETENTION_SCHEDULE = "TRIP_RETENTION_SCHEDULE"
+PARKED_RETENTION_SCHEDULE = "PARKED_RETENTION_SCHEDULE"
 TRIP_ROLLUP_SCHEDULE = "TRIP_ROLLUP_SCHEDULE"
 CERTIFICATE_SCAN_SCHEDULE = "CERTIFICATE_SCAN_SCHEDULE"
-SCHEDULES = (TRIP_SWEEP_SCHEDULE, TRIP_ROLLUP_SCHEDULE, CERTIFICATE_SCAN_SCHEDULE)
+SCHEDULES = (
+    TRIP_SWEEP_SCHEDULE,
+    TRIP_RETENTION_SCHEDULE,
+    PARKED_RETENTION_SCHEDULE,
+    TRIP_ROLLUP_SCHEDULE,
+    CERTIFICATE_SCAN_SCHEDULE,
+)
+
+# What is kept of a person's driving is kept for a time (GDPR Art. 5(1)(e)), so there is no value for "for ever". Not
+# less than a week: until then late data may still revise a trip, and would bring it back.
+RETENTION_DAYS = (7, 3660)
 
 # For triggers whose input would be passed over otherwise: the Functions host repeats the invocation until it succeeds.
 RETRY_FOR_EVER: dict[str, Any] = {
@@ -91,6 +103,8 @@ class Settings:
     trip_flicker_s: int  # an ignition that is off for so long ends the trip
     trip_close_after_s: int  # no message for so long: the car sleeps, its open trip is over
     trip_lateness_s: int  # how long a finished trip waits for messages that are still missing
+    trip_retention_days: int  # trips and charging sessions are kept so long after they began
+    trip_position_retention_days: int  # and where they went so long
     trip_parameters: str  # what differs between brands, models and markets: docs/trips.md
     # ota
     artifact_url_valid_s: int  # a delegation key, and so a link, lives seven days at most
@@ -108,6 +122,7 @@ class Settings:
     mail_sender: str
     default_language: str
     # all jobs
+    parked_retention_days: int  # messages that were set aside are kept so long after they arrived
     command_attempts: int  # after so many tries a command is parked
     command_retry_s: float  # pause before the first retry, doubled for each further one
 
@@ -120,6 +135,8 @@ class Settings:
             trip_flicker_s=read.integer("TRIP_FLICKER_S", 30, 1, 3600),
             trip_close_after_s=read.integer("TRIP_CLOSE_AFTER_S", 900, 1, 86_400),
             trip_lateness_s=read.integer("TRIP_LATENESS_S", 3600, 0, 72 * 3600),
+            trip_retention_days=read.integer("TRIP_RETENTION_DAYS", 1096, *RETENTION_DAYS),
+            trip_position_retention_days=read.integer("TRIP_POSITION_RETENTION_DAYS", 90, *RETENTION_DAYS),
             trip_parameters=values.get("TRIP_PARAMETERS") or "{}",
             artifact_url_valid_s=read.integer("ARTIFACT_URL_VALID_S", 6 * 86_400, 60, 6 * 86_400),
             issuing_ca_certificate_file=Path(read.text("ISSUING_CA_CERTIFICATE_FILE")),
@@ -133,6 +150,7 @@ class Settings:
             smtp_password=values.get("SMTP_PASSWORD") or None,
             mail_sender=read.text("MAIL_SENDER"),
             default_language=read.one_of("DEFAULT_LANGUAGE", "en", ("de", "en")),
+            parked_retention_days=read.integer("PARKED_RETENTION_DAYS", 30, 1, 365),
             command_attempts=read.integer("COMMAND_ATTEMPTS", 20, 1, 100),
             command_retry_s=read.number("COMMAND_RETRY_S", 2.0, 0.01, 3600.0),
         )

@@ -35,6 +35,7 @@ from shared.messaging.contracts import (
     TripRevised,
     UpdateAvailable,
     UpdateFinished,
+    VehicleErased,
     WeeklyDigestReady,
     decode,
 )
@@ -52,6 +53,7 @@ EVENTS = (
     UpdateFinished,
     CampaignCompleted,
     CertificateRotated,
+    VehicleErased,  # of no interest here, but what is not understood would be parked, with the vehicle's id
 )
 
 

@@ -1,9 +1,15 @@
 """What is set aside, for the people who have to look at it."""
 
-from functions.operations import store
-from shared.errors import Rejected
-from shared.settings import PARKING_SOURCES
+import logging
 
+from functions.operations import store
+from shared.clock import Clock, to_epoch_ms, utc_now
+from shared.errors import Rejected
+from shared.settings import PARKING_SOURCES, settings
+
+log = logging.getLogger(__name__)
+
+DAY_MS = 86_400_000
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
@@ -26,3 +32,12 @@ def _limit(text: str | None) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 6 or not 1 <= int(text) <= MAX_LIMIT:
         raise Rejected("bad-limit", f"limit has to be a whole number from 1 to {MAX_LIMIT}")
     return int(text)
+
+
+async def expire_parked(*, clock: Clock = utc_now) -> None:
+    """Removes what was set aside longer ago than `PARKED_RETENTION_DAYS`. Raises `Unavailable`."""
+    before_ms = to_epoch_ms(clock()) - settings().parked_retention_days * DAY_MS
+    for source in PARKING_SOURCES:
+        removed = await store.remove_parked(source, before_ms)
+        if removed:
+            log.info("%s: removed %d parked messages of before the retention time", source, removed)

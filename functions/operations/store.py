@@ -1,4 +1,4 @@
-"""Where operations read: what every job has parked."""
+"""Where operations look and tidy: what every job has parked."""
 
 import asyncio
 from collections.abc import Iterable
@@ -16,3 +16,8 @@ async def newest_parked(sources: Iterable[str], limit: int) -> list[Parked]:
     found = [item for items in await asyncio.gather(*map(of, sources)) for item in items]
     found.sort(key=lambda item: item.origin.arrived_at, reverse=True)
     return found[:limit]
+
+
+async def remove_parked(source: str, before_ms: int) -> int:
+    """Removes what arrived before then; returns how many messages that were. Raises `Unavailable`."""
+    return await parking.remove_older(source, before_ms)

@@ -1,4 +1,4 @@
-"""What people who run the fleet ask for over HTTP. Every route needs a function key."""
+"""What people who run the fleet ask for over HTTP, and a timer that tidies up. Every route needs a function key."""
 
 import json
 
@@ -33,6 +33,14 @@ async def operations_console(request: func.HttpRequest) -> func.HttpResponse:
         return _json({"error": reason.code, "detail": reason.detail}, status=400)
     page = console.render(found, request.params.get("source"), sources=settings.PARKING_SOURCES)
     return func.HttpResponse(page, mimetype="text/html", headers=console.HEADERS)
+
+
+@operations.timer_trigger(arg_name="timer", schedule=f"%{settings.PARKED_RETENTION_SCHEDULE}%", use_monitor=True)
+@operations.retry(**settings.RETRY_FOR_EVER)
+async def operations_parked_retention(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding asks for it
+    from functions.operations import service
+
+    await service.expire_parked()
 
 
 def _json(document: object, status: int = 200) -> func.HttpResponse:

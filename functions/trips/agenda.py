@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Literal
 
 from functions.trips.parameters import Parameters
-from functions.trips.segmentation import Rules
+from functions.trips.records import Rules
 from functions.trips.vehicle_trips import VehicleTrips
 
 WATCHED_AT_MOST_MS = 5 * 60_000

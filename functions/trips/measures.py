@@ -4,15 +4,14 @@ Rates (speed, power, fuel) are integrated by the trapezoid rule between the samp
 is bridged, a silence is not. Parts that follow each other add up.
 """
 
-from collections.abc import Sequence
 from copy import copy
-from itertools import pairwise
-from operator import add, mul, sub
+from operator import sub
 from typing import Any
 
 import msgspec
 
 from functions.trips.driving import EVENT_MS, RURAL_KMH, SHORTEST_MS, URBAN_KMH, Harshness, Pace, accelerations
+from functions.trips.rates import Rate, rate
 from functions.trips.route import Route
 from functions.trips.samples import Run
 
@@ -88,12 +87,13 @@ class Measures(msgspec.Struct, array_like=True):
         if first == beyond:
             return
         self.samples += beyond - first
-        if run.speed_kmh and (rate := _rate(run, run.speed_kmh, first, beyond, silence_ms)):
-            self._drive(rate, harshness)
-        if run.power_kw and (rate := _rate(run, run.power_kw, first, beyond, silence_ms)):
-            self._draw(rate)
-        if run.fuel_l_h and (rate := _rate(run, run.fuel_l_h, first, beyond, silence_ms)):
-            self._burn(rate)
+        piece, edge = (first, beyond, silence_ms), self.edge
+        if run.speed_kmh and (speed := rate(run, run.speed_kmh, *piece, edge.speed_ms, edge.speed_kmh)):
+            self._drive(speed, harshness)
+        if run.power_kw and (power := rate(run, run.power_kw, *piece, edge.power_ms, edge.power_kw)):
+            self._draw(power)
+        if run.fuel_l_h and (fuel := rate(run, run.fuel_l_h, *piece, edge.fuel_ms, edge.fuel_l_h)):
+            self._burn(fuel)
         self._read(run, first, beyond)
         if run.lateral_ms2:
             self._corner(run, first, beyond, harshness.cornering)
@@ -138,35 +138,31 @@ class Measures(msgspec.Struct, array_like=True):
         if values[0] != values[-1] and values != sorted(values):
             self.odo_falls = True
 
-    def _drive(self, rate: "_Rate", harshness: Harshness) -> None:
-        edge, values = self.edge, rate.values
+    def _drive(self, speed: Rate, harshness: Harshness) -> None:
+        edge, values = self.edge, speed.values
         self.has_speed = True
-        last = values[-1]
-        lowest, highest = min(values), max(values)
+        lowest, highest = min(values), max(values)  # the one before, if it counts, is in `max_kmh` already
         if self.max_kmh is None or highest > self.max_kmh:
             self.max_kmh = highest
-        rate = rate.following(edge.speed_ms, edge.speed_kmh)
-        if edge.speed_kmh is not None and rate.values is not values:
-            lowest, highest = min(lowest, edge.speed_kmh), max(highest, edge.speed_kmh)
-        edge.speed_ms, edge.speed_kmh = rate.last_ms, last
+        edge.speed_ms, edge.speed_kmh = speed.t[-1], values[-1]
         if highest <= URBAN_KMH:
-            way = rate.area()
+            way = speed.area()
             self.urban += way
         elif lowest > RURAL_KMH:
-            way = rate.area()
+            way = speed.area()
             self.motorway += way
-            self.motorway_ms += rate.measured_ms()
+            self.motorway_ms += speed.measured_ms()
         else:
-            way = self._share(rate)
+            way = self._share(speed)
         self.way += way
         if lowest < IDLE_BELOW_KMH:
-            self.idle_ms += rate.below_ms(IDLE_BELOW_KMH)
-        self._hurry(rate, highest - lowest, harshness)
+            self.idle_ms += speed.below_ms(IDLE_BELOW_KMH)
+        self._hurry(speed, highest - lowest, harshness)
 
-    def _share(self, rate: "_Rate") -> float:
+    def _share(self, speed: Rate) -> float:
         """The road between two samples belongs to the class of their mean speed."""
         urban, rural, motorway = 0.0, 0.0, 0.0
-        for way, step, a, b in zip(rate.areas(), rate.steps, rate.values, rate.values[1:], strict=False):
+        for way, step, a, b in zip(speed.areas(), speed.steps, speed.values, speed.values[1:], strict=False):
             mean_kmh = (a + b) / 2
             if mean_kmh <= URBAN_KMH:
                 urban += way
@@ -180,19 +176,19 @@ class Measures(msgspec.Struct, array_like=True):
         self.motorway += motorway
         return urban + rural + motorway
 
-    def _hurry(self, rate: "_Rate", spread_kmh: float, harshness: Harshness) -> None:
+    def _hurry(self, speed: Rate, spread_kmh: float, harshness: Harshness) -> None:
         """Counts harsh braking and acceleration; most samples show by simple bounds that there was none."""
         edge = self.edge
         least_kmh = min(harshness.braking, harshness.acceleration) * 0.0036 * SHORTEST_MS
-        if rate.step_ms >= SHORTEST_MS and edge.pace is not None:
-            is_calm = spread_kmh < least_kmh and abs(rate.values[0] - edge.pace.kmh) < least_kmh
+        if speed.step_ms >= SHORTEST_MS and edge.pace is not None:
+            is_calm = spread_kmh < least_kmh and abs(speed.values[0] - edge.pace.kmh) < least_kmh
             if not is_calm:
-                changes = list(map(sub, rate.values[1:], rate.values))
+                changes = list(map(sub, speed.values[1:], speed.values))
                 is_calm = bool(changes) and max(changes) < least_kmh and min(changes) > -least_kmh
             if is_calm:
-                edge.pace = rate.latest_pace(edge.pace)
+                edge.pace = speed.latest_pace(edge.pace)
                 return
-        found, edge.pace = accelerations(rate.t, rate.values[-len(rate.t) :], edge.pace)
+        found, edge.pace = accelerations(speed.t, speed.values[-len(speed.t) :], edge.pace)
         for moment_ms, ms2 in found:
             if ms2 <= -harshness.braking:
                 self.brakings += moment_ms - self.harsh_braking_ms > EVENT_MS
@@ -210,25 +206,21 @@ class Measures(msgspec.Struct, array_like=True):
                 self.cornerings += moment_ms - self.harsh_cornering_ms > EVENT_MS
                 self.harsh_cornering_ms = moment_ms
 
-    def _draw(self, rate: "_Rate") -> None:
-        edge, last = self.edge, rate.values[-1]
+    def _draw(self, power: Rate) -> None:
         self.has_power = True
-        rate = rate.following(edge.power_ms, edge.power_kw)
-        edge.power_ms, edge.power_kw = rate.last_ms, last
-        if min(rate.values) >= 0.0:
-            self.drawn += rate.area()
+        self.edge.power_ms, self.edge.power_kw = power.t[-1], power.values[-1]
+        if min(power.values) >= 0.0:
+            self.drawn += power.area()
             return
-        areas = rate.areas()
+        areas = power.areas()
         total, amount = sum(areas), sum(map(abs, areas))
         self.drawn += (amount + total) / 2
         self.recuperated += (amount - total) / 2
 
-    def _burn(self, rate: "_Rate") -> None:
-        edge, last = self.edge, rate.values[-1]
-        rate = rate.following(edge.fuel_ms, edge.fuel_l_h)
-        edge.fuel_ms, edge.fuel_l_h = rate.last_ms, last
-        self.has_fuel = self.has_fuel or len(rate.values) > 1
-        self.fuel += rate.area()
+    def _burn(self, fuel: Rate) -> None:
+        self.has_fuel = self.has_fuel or len(fuel.values) > 1
+        self.edge.fuel_ms, self.edge.fuel_l_h = fuel.t[-1], fuel.values[-1]
+        self.fuel += fuel.area()
 
     def join(self, later: "Measures") -> None:
         """Goes on with measures that were forked from these."""
@@ -257,6 +249,12 @@ class Measures(msgspec.Struct, array_like=True):
                 setattr(self, first, getattr(later, first))
             if getattr(later, last) is not None:
                 setattr(self, last, getattr(later, last))
+
+    def bridge(self, silence_ms: int, way_m: float) -> None:
+        """Goes on behind a silence in which the vehicle was on its way."""
+        self.silent_ms += silence_ms
+        self.longest_silence_ms = max(self.longest_silence_ms, silence_ms)
+        self.across_m += way_m
 
     def drop(self, counts: dict[str, int]) -> None:
         """Counts samples that could not be used."""
@@ -296,76 +294,9 @@ _SUMS = (
 _LATEST = ("harsh_braking_ms", "harsh_acceleration_ms", "harsh_cornering_ms", "longest_silence_ms")
 
 
-class _Rate:
-    """Values of a rate, and the steps between them in milliseconds. Nothing was measured in a silence."""
-
-    __slots__ = ("silence_ms", "step_ms", "steps", "t", "values")
-
-    def __init__(self, t: list[int], steps: list[int], step_ms: int, values: list[float], silence_ms: int) -> None:
-        self.t, self.steps, self.values = t, steps, values
-        self.step_ms = step_ms  # of all steps, shorter than a silence; or 0
-        self.silence_ms = silence_ms
-
-    @property
-    def last_ms(self) -> int:
-        return self.t[-1]
-
-    def following(self, edge_ms: int, edge: float | None) -> "_Rate":
-        """With the value before, unless a silence lies between."""
-        step_ms = self.t[0] - edge_ms
-        if edge is None or step_ms >= self.silence_ms:
-            return self
-        is_even = step_ms == self.step_ms or len(self.values) == 1
-        return _Rate(self.t, [step_ms, *self.steps], step_ms if is_even else 0, [edge, *self.values], self.silence_ms)
-
-    def area(self) -> float:
-        """Twice the area by the trapezoid rule."""
-        values = self.values
-        if self.step_ms:
-            return self.step_ms * (2 * sum(values) - values[0] - values[-1])
-        return sum(self.areas())
-
-    def areas(self) -> list[float]:
-        """The same of each step."""
-        steps, values = self.steps, self.values
-        if not self.step_ms and steps and max(steps) >= self.silence_ms:
-            steps = [step if step < self.silence_ms else 0 for step in steps]
-        return list(map(mul, steps, map(add, values, values[1:])))
-
-    def measured_ms(self) -> int:
-        """The time without silences."""
-        return sum(step for step in self.steps if step < self.silence_ms)
-
-    def below_ms(self, limit: float) -> int:
-        """How long the value was below: it holds until the next one."""
-        steps = zip(self.steps, self.values, strict=False)
-        return sum(step for step, value in steps if value < limit and step < self.silence_ms)
-
-    def latest_pace(self, before: Pace) -> Pace:
-        """The latest value, and since when it was reported; for steps that are long enough to be compared."""
-        values, t = self.values[-len(self.t) :], self.t
-        index = len(values) - 1
-        while index > 0 and values[index - 1] == values[index]:
-            index -= 1
-        return before if index == 0 and values[0] == before.kmh else Pace(values[index], t[index])
-
-
-def _rate(run: Run, column: list[Any], first: int, beyond: int, silence_ms: int) -> _Rate | None:
-    """The samples that have a value, if there are any."""
-    t, values = run.t[first:beyond], column[first:beyond]
-    if run.whole or None not in values:
-        step_ms = run.step_ms if run.step_ms < silence_ms else 0
-        return _Rate(t, run.steps[first : beyond - 1], step_ms, values, silence_ms)
-    known = [(moment_ms, value) for moment_ms, value in zip(t, values, strict=True) if value is not None]
-    if not known:
-        return None
-    t = [moment_ms for moment_ms, _ in known]
-    return _Rate(t, [b - a for a, b in pairwise(t)], 0, [value for _, value in known], silence_ms)
-
-
 def _ends(run: Run, column: list[Any], first: int, beyond: int) -> tuple[float, float] | None:
     """The first and the last value, if there is one."""
-    values: Sequence[Any] = column[first:beyond]
-    if not run.whole:
-        values = [value for value in values if value is not None]
+    if run.whole:
+        return column[first], column[beyond - 1]
+    values = [value for value in column[first:beyond] if value is not None]
     return (values[0], values[-1]) if values else None

@@ -15,8 +15,9 @@ import msgspec
 
 from functions.trips.agenda import Policy
 from functions.trips.reception import Reception
+from functions.trips.records import Fold, Kind, Trip
 from functions.trips.samples import Chapter, Message, Place, in_order
-from functions.trips.segmentation import Fold, Kind, Trip, advance, as_ended
+from functions.trips.segmentation import advance, as_ended
 from functions.trips.summary import ChargingSession, Summary, summarise
 from functions.trips.vehicle_trips import RETENTION_MS, Known, VehicleTrips
 
@@ -106,7 +107,7 @@ def _fold_in(state: VehicleTrips, vehicle_id: str, new: Sequence[Message], polic
 
 def _horizon(state: VehicleTrips) -> Place:
     """Behind all samples that come too late: "~" follows whatever boots are called."""
-    return Place(state.horizon_ms, "~", 0)
+    return state.horizon_ms, "~", 0
 
 
 def _advance(
@@ -153,7 +154,7 @@ def needed_from_ms(state: VehicleTrips) -> int | None:
         return state.start_before(state.refold_from_ms)
     if not state.behind:
         return None
-    return state.horizon_ms + 1 if state.fold.last is None else state.fold.last.t
+    return state.horizon_ms + 1 if state.fold.last is None else state.fold.last[0]
 
 
 def settle(
@@ -192,7 +193,7 @@ def _begin_anew(state: VehicleTrips) -> None:
     base_ms = state.start_before(state.refold_from_ms)
     for known in state.known:
         known.is_stale = known.is_stale or known.start_ms >= base_ms
-    state.fold = Fold(last=Place(base_ms, "", 0))
+    state.fold = Fold(last=(base_ms, "", 0))
     state.refold_from_ms, state.behind, state.closed_ms = None, True, None
 
 
@@ -204,7 +205,7 @@ def _withdraw(state: VehicleTrips, now_ms: int) -> list[Announcement]:
             known.is_stale = False
         frontier_ms = under_way.start_ms
     else:
-        frontier_ms = last.t if last is not None else 0
+        frontier_ms = last[0] if last is not None else 0
     gone = [one for one in state.known if one.is_stale and (not state.behind or one.start_ms < frontier_ms)]
     for known in gone:
         known.is_stale = False

@@ -206,9 +206,10 @@ async def erase(vehicle_id: str) -> None:
         *[row async for row in _keys(name, outbox.PREFIX + digest)],
     ]
     parts = [part for month in months if (part := await fleet_store.part(vehicle_id, month))]
+    # Parts first: cut short, a repetition finds them by the months that are still there.
     await commit(
-        [[delete(Row(row.partition, row.key))] for row in found]
-        + [[with_(part, totals=None).write()] for part in parts]
+        [[with_(part, totals=None).write()] for part in parts]
+        + [[delete(Row(row.partition, row.key))] for row in found]
     )
 
 

@@ -69,12 +69,8 @@ def even_step_ms(steps: list[int]) -> int:
     return steps[0] if steps and steps.count(steps[0]) == len(steps) else 0
 
 
-class Place(NamedTuple):
-    """The order of samples: by time, then as they were sent."""
-
-    t: int
-    boot: str
-    seq: int
+Place = tuple[int, str, int]
+"""The order of samples: by time (epoch ms), then as they were sent: boot and sequence number of their message."""
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -89,11 +85,11 @@ class Message(msgspec.Struct, frozen=True):
 
     @property
     def first(self) -> Place:
-        return Place(self.run.t[0], self.boot, self.seq)
+        return self.run.t[0], self.boot, self.seq
 
     @property
     def last(self) -> Place:
-        return Place(self.run.t[-1], self.boot, self.seq)
+        return self.run.t[-1], self.boot, self.seq
 
 
 class Chapter(NamedTuple):
@@ -105,7 +101,8 @@ class Chapter(NamedTuple):
 
     def place(self, index: int) -> Place:
         """Where a sample stands in the order."""
-        return Place(self.run.t[index], *self.senders[index if len(self.senders) > 1 else 0])
+        boot, seq = self.senders[index if len(self.senders) > 1 else 0]
+        return self.run.t[index], boot, seq
 
 
 def in_order(messages: Iterable[Message], after: Place | None = None) -> list[Chapter]:
@@ -137,8 +134,8 @@ def _single(message: Message, after: Place | None) -> Chapter:
     senders, run = ((message.boot, message.seq),), message.run
     if after is None or message.first > after:
         return Chapter(run, senders, ((0, message.dropped),) if message.dropped else ())
-    is_later = (message.boot, message.seq) > (after.boot, after.seq)
-    first = (bisect_left if is_later else bisect_right)(run.t, after.t)
+    is_later = (message.boot, message.seq) > after[1:]
+    first = (bisect_left if is_later else bisect_right)(run.t, after[0])
     return Chapter(run.part(first, len(run.t)), senders, ())
 
 
@@ -147,14 +144,14 @@ def _merged(cluster: Sequence[Message], after: Place | None) -> Chapter:
         (place, number, index)
         for number, message in enumerate(cluster)
         for index, t in enumerate(message.run.t)
-        if (place := Place(t, message.boot, message.seq)) and (after is None or place > after)
+        if (place := (t, message.boot, message.seq)) and (after is None or place > after)
     )
     columns = dict[str, list[Any]]()
     for name in COLUMNS:
         ours = [getattr(message.run, name) for message in cluster]
         if any(ours):
             columns[name] = [ours[number][index] if ours[number] else None for _, number, index in order]
-    t = [place.t for place, _, _ in order]
+    t = [place[0] for place, _, _ in order]
     run = Run(t=t, steps=[b - a for a, b in pairwise(t)], step_ms=0, whole=False, **columns)
     dropped = [(index, cluster[number].dropped) for index, (_, number, first) in enumerate(order) if first == 0]
-    return Chapter(run, [(place.boot, place.seq) for place, _, _ in order], [one for one in dropped if one[1]])
+    return Chapter(run, [place[1:] for place, _, _ in order], [one for one in dropped if one[1]])

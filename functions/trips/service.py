@@ -10,7 +10,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from functions.trips import compact, messages, progress, rollup_service
+from functions.trips import archive_service, compact, messages, progress, rollup_service
 from functions.trips.agenda import Policy, next_step, set_alarm
 from functions.trips.messages import SweepPartition
 from functions.trips.profile_store import look_up, policy_of
@@ -62,6 +62,8 @@ async def hear(received: Sequence[DeviceMessage], *, store: Store = _warm, clock
             telemetry = decode(message.body, message.caller, arrived_ms)
             compact.check_size(message.body)
         except Rejected as reason:
+            if await archive_service.is_erased(vehicle_id, arrived_ms):
+                return
             if isinstance(reason, NoUsableSample):
                 of_vehicle.append(Arrival(reason.boot, reason.seq, arrived_ms))
             if not await privacy.is_private(vehicle_id):
@@ -111,7 +113,7 @@ async def _take_in(
         changes = list[Change]()
         for vehicle_id, (stored, state) in (await _states(store, partition, vehicles)).items():
             old_alarm_ms, policy = state.alarm_ms, policy_of(state)
-            sent = vehicles[vehicle_id]
+            sent = await archive_service.without_erased(vehicle_id, vehicles[vehicle_id], state.horizon_ms)
             if state.is_private:
                 sent = [_private(vehicle_id, message) for message in sent]
             intake = progress.take_in(state, vehicle_id, sent, policy)
@@ -182,6 +184,9 @@ async def obey(envelope: Envelope, *, store: Store = _warm, clock: Clock = utc_n
     """Handles a command of the job's queue. Raises `Rejected`, `Conflict`, `Unavailable`."""
     if envelope.type in {command.__name__ for command in rollup_service.COMMANDS}:
         await rollup_service.obey(envelope, clock=clock)
+        return
+    if envelope.type in {command.__name__ for command in archive_service.COMMANDS}:
+        await archive_service.obey(envelope, store=store, clock=clock)
         return
     command: Message = contracts.decode(envelope, CloseTrip, SetPrivacyMode, SweepPartition)
     match command:

@@ -2,18 +2,19 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
-from functions.trips import driving, route
+from functions.trips import driving
+from functions.trips.distance import distance_of
 from functions.trips.driving import Shares
 from functions.trips.energy import Taken, consumption
 from functions.trips.measures import HOUR_MS, Measures
 from functions.trips.parameters import Parameters
 from functions.trips.quality import TELEPORT, DistanceSource, Evidence, Grade, grade
-from functions.trips.route import MAX_SPEED_M_S, Stretch
-from functions.trips.segmentation import Trip
+from functions.trips.records import Trip
+from functions.trips.route import Stretch
 from functions.trips.whereabouts import spot, whereabouts
 
 MIN_CHARGING_MS = 60_000  # less is a plug that was tried
@@ -114,20 +115,11 @@ def summarise(
             return _drive(vehicle_id, trip, parameters, is_private=is_private)
 
 
-class _Distance(NamedTuple):
-    km: float
-    source: DistanceSource
-    disagreement_pct: float | None
-
-
 def _drive(vehicle_id: str, trip: Trip, parameters: Parameters, *, is_private: bool) -> Summary | None:
     measures = trip.whole
     duration_ms = trip.end_ms - trip.start_ms
     stretches = measures.route.credible()
-    by_odometer = _by_odometer_km(measures, duration_ms)
-    by_speed = measures.way / 2 / HOUR_MS + measures.across_m / 1000 if measures.has_speed else None
-    by_route = route.length_m(stretches) / 1000 if stretches else None
-    distance = _distance(by_odometer, by_speed, by_route)
+    distance = distance_of(measures, stretches, duration_ms)
     if distance is None or distance.km < parameters.min_distance_km:
         return None
     dropped = _dropped(measures, stretches)
@@ -156,9 +148,9 @@ def _drive(vehicle_id: str, trip: Trip, parameters: Parameters, *, is_private: b
         ended_at_ms=trip.end_ms,
         distance_km=round(distance.km, 3),
         distance_source=distance.source,
-        distance_odometer_km=_rounded(by_odometer, 3),
-        distance_speed_km=_rounded(by_speed, 3),
-        distance_gps_km=_rounded(by_route, 3),
+        distance_odometer_km=_rounded(distance.by_odometer_km, 3),
+        distance_speed_km=_rounded(distance.by_speed_km, 3),
+        distance_gps_km=_rounded(distance.by_route_km, 3),
         disagreement_pct=_rounded(distance.disagreement_pct, 1),
         odo_start_km=measures.odo_first_km,
         odo_end_km=measures.odo_last_km,
@@ -298,32 +290,3 @@ def _charging_session(vehicle_id: str, trip: Trip, parameters: Parameters) -> Ch
 
 def _rounded(value: float | None, digits: int) -> float | None:
     return None if value is None else round(value, digits)
-
-
-def _distance(by_odometer: float | None, by_speed: float | None, by_route: float | None) -> _Distance | None:
-    """The odometer's difference, unless what else was measured contradicts it; else speed; else positions."""
-    others = [km for km in (by_speed, by_route) if km is not None]
-    source: DistanceSource
-    if by_odometer is not None and (not others or any(_agrees(by_odometer, km) for km in others)):
-        km, source = by_odometer, "odometer"
-    elif by_speed is not None:
-        km, source = by_speed, "speed"
-    elif by_route is not None:
-        km, source = by_route, "gps"
-    else:
-        return None
-    known = [one for one in (by_odometer, by_speed, by_route) if one is not None]
-    apart_km = max(abs(one - km) for one in known)
-    return _Distance(km, source, 100 * apart_km / km if len(known) > 1 and km > 0 else None)
-
-
-def _agrees(odometer_km: float, other_km: float) -> bool:
-    return abs(odometer_km - other_km) <= max(0.2, 0.1 * other_km)
-
-
-def _by_odometer_km(measures: Measures, duration_ms: int) -> float | None:
-    """Only if it covers the trip, never runs backwards and shows no more than a car can do."""
-    first, last = measures.odo_first_km, measures.odo_last_km
-    if first is None or last is None or not (measures.odo_covers and measures.odo_at_end) or measures.odo_falls:
-        return None
-    return last - first if last - first <= 0.2 + MAX_SPEED_M_S * duration_ms / 1_000_000 else None

@@ -8,8 +8,8 @@ not be folded yet, because a message is missing or there was too much at once, l
 import msgspec
 
 from functions.trips.reception import Reception
+from functions.trips.records import Fold, Kind
 from functions.trips.route import Route
-from functions.trips.segmentation import Fold, Kind
 
 RETENTION_MS = 72 * 3_600_000  # of messages, from their arrival, and of the possibility to revise a trip
 MAX_KNOWN = 400  # records remembered for revision; more in that time is not one vehicle's driving

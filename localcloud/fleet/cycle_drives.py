@@ -50,6 +50,7 @@ def drive_cycle(cycle: Cycle, departure: Departure, powertrain: Powertrain) -> l
                 fuel_l_h=reading.fuel_l_h,
                 fuel_pct=reading.fuel_pct,
                 temp_c=departure.outside_c,
+                lateral_ms2=round(road.lateral_ms2(speed_kmh), 2),
                 gear="P" if is_last else "D",
                 ignition=not is_last,
                 charging=reading.charging,

@@ -27,6 +27,14 @@ class Road:
     def altitude_m(self) -> float:
         return self._altitude_m + 15 * math.sin(self._travelled_km / 1.7)
 
+    def lateral_ms2(self, speed_kmh: float) -> float:
+        """The acceleration to the side at this speed, positive to the left (ISO 8855)."""
+        angle = 2 * math.pi * self._travelled_km
+        to_the_right_per_km = sum(
+            swing * 2 * math.pi / length * math.cos(angle / length + phase) for swing, length, phase in self._bends
+        )
+        return -((speed_kmh / 3.6) ** 2) * to_the_right_per_km / 1000
+
     def advance(self, distance_km: float) -> None:
         heading = self._heading_at(self._travelled_km + distance_km / 2)
         self._travelled_km += distance_km

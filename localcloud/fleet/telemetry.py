@@ -23,6 +23,7 @@ class Sample(msgspec.Struct, frozen=True):
     fuel_l_h: float | None = None
     fuel_pct: float | None = None
     temp_c: float | None = None  # outside
+    lateral_ms2: float | None = None  # positive to the left
     gear: str | None = None
     ignition: bool | None = None
     charging: bool | None = None

@@ -6,7 +6,7 @@ Times are epoch milliseconds, identifiers are pseudonymous; no message carries a
 """
 
 from datetime import date
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -39,7 +39,12 @@ class TripCompleted(Message, frozen=True, kw_only=True):
     max_speed_kmh: float | None = None
     soc_start_pct: float | None = None
     soc_end_pct: float | None = None
+    energy_kwh: float | None = None
+    kwh_100km: float | None = None
     fuel_l: float | None = None
+    l_100km: float | None = None
+    co2_kg: float | None = None
+    eco_score: int | None = None
 
 
 class TripRevised(TripCompleted, frozen=True, kw_only=True):
@@ -132,7 +137,30 @@ class CertificateRotated(Message, frozen=True, kw_only=True):
     retired_serial: str | None = None
 
 
+class VehicleErased(Message, frozen=True, kw_only=True):
+    """A job keeps nothing any more of what arrived from or about a vehicle until `erased_at_ms`.
+
+    The answer to the `EraseVehicle` with this `request_id`; `removed` says how many of what kind there were.
+    """
+
+    vehicle_id: str
+    request_id: str
+    job: str
+    erased_at_ms: int
+    removed: dict[str, int] = {}
+
+
 # --- Commands: one queue per job
+
+
+class EraseVehicle(Message, frozen=True, kw_only=True):
+    """Any job's queue that takes it (`trip-commands`): erase what the job keeps about a vehicle (GDPR Art. 17).
+
+    Each job answers with a `VehicleErased`. The vehicle stays what it is: what it sends from then on begins anew.
+    """
+
+    vehicle_id: str
+    request_id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9-]{1,64}\Z")]
 
 
 class Artifact(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,13 +2,19 @@
 
 The body goes to a blob, since it may be larger than a table property; the reason to a table, newest first. Both are
 named after the message and where it came from, so that a replayed batch parks nothing twice.
+
+What is parked may be personal data, so it is not kept for ever, and it is found by the vehicle: an index row in the
+same table for the sender, and for each vehicle that the body names.
 """
 
+import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from shared import settings
 from shared.clock import from_epoch_ms, to_epoch_ms
@@ -18,7 +24,13 @@ from shared.storage.tables import Row, Table, upsert
 
 log = logging.getLogger(__name__)
 
+MAX_VEHICLES = 16  # under which one message is found
+CONCURRENT_REMOVALS = 16
+REMOVED_AT_ONCE = 1000
+
 _LAST_MS = 9_999_999_999_999  # inverts a timestamp, so that the newest row comes first
+_INDEX = "~"  # before the vehicle id: sorts after every source
+_NAMED_VEHICLE = re.compile(rb'"vehicle_id"\s*:\s*"([A-Za-z0-9][A-Za-z0-9._-]{0,63})"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +65,34 @@ class Parked:
         }
 
 
+# --- Setting aside
+
+
 async def park(origin: Origin, reason: Rejected, body: bytes) -> None:
     """Sets the message aside; doing so again changes nothing. Raises `Unavailable`."""
-    name = _name(origin, body)
-    blob = f"{origin.source}/{origin.arrived_at:%Y/%m/%d}/{name}"
-    await blobs.put(settings.PARKED_CONTAINER, blob, body)
+    vehicles = _vehicles(origin, body)
     row = Row(
         origin.source,
-        f"{_LAST_MS - to_epoch_ms(origin.arrived_at):013d}|{name}",
+        f"{_inverted(to_epoch_ms(origin.arrived_at))}|{_name(origin, body)}",
         {
             "code": reason.code,
             "detail": reason.detail[:1000],
             "position": origin.position,
             "arrived_at_ms": to_epoch_ms(origin.arrived_at),
             "vehicle_id": origin.vehicle_id,
-            "blob": blob,
+            "vehicles": " ".join(vehicles),
         },
     )
-    await Table(settings.PARKED_TABLE).commit([upsert(row)])
+    table = Table(settings.PARKED_TABLE)
+    for entry in _index_rows(row):  # first, so that there is nothing that cannot be found
+        await table.commit([upsert(entry)])
+    await blobs.put(settings.PARKED_CONTAINER, _blob(row.partition, row.key), body)
+    await table.commit([upsert(row)])
     log.warning("parked a message from %s: %s", origin.source, reason.code)
+
+
+def _inverted(arrived_ms: int) -> str:
+    return f"{_LAST_MS - arrived_ms:013d}"
 
 
 def _name(origin: Origin, body: bytes) -> str:
@@ -81,21 +102,107 @@ def _name(origin: Origin, body: bytes) -> str:
     return digest.hexdigest()[:32]
 
 
+def _blob(source: str, key: str) -> str:
+    """By day, so that a person finds it in the container."""
+    inverted, _, name = key.partition("|")
+    return f"{source}/{from_epoch_ms(_LAST_MS - int(inverted)):%Y/%m/%d}/{name}"
+
+
+def _vehicles(origin: Origin, body: bytes) -> list[str]:
+    """Whom the message is from, and whom it speaks of as all our messages do."""
+    sender = [] if origin.vehicle_id is None else [origin.vehicle_id]
+    named = (match[1].decode() for match in islice(_NAMED_VEHICLE.finditer(body), MAX_VEHICLES))
+    return list(dict.fromkeys([*sender, *named]))
+
+
+def _index_rows(row: Row) -> list[Row]:
+    vehicles = str(row.values["vehicles"]).split()
+    return [Row(_INDEX + vehicle_id, f"{row.partition}|{row.key}") for vehicle_id in vehicles]
+
+
+# --- Looking
+
+
 async def parked(source: str | None = None, *, limit: int | None = None) -> AsyncIterator[Parked]:
     """What was set aside, newest first within each source. Raises `Unavailable`."""
-    async for row in Table(settings.PARKED_TABLE).query(source, limit=limit):
-        values = row.values
-        arrived_at_ms = values["arrived_at_ms"]
-        assert isinstance(arrived_at_ms, int)
-        vehicle_id = values.get("vehicle_id")
-        yield Parked(
-            origin=Origin(
-                source=row.partition,
-                position=str(values["position"]),
-                arrived_at=from_epoch_ms(arrived_at_ms),
-                vehicle_id=None if vehicle_id is None else str(vehicle_id),
-            ),
-            code=str(values["code"]),
-            detail=str(values["detail"]),
-            blob=str(values["blob"]),
-        )
+    async for row in Table(settings.PARKED_TABLE).query(source, partition_before=_INDEX, limit=limit):
+        yield _parked(row)
+
+
+async def of_vehicle(vehicle_id: str, sources: Sequence[str]) -> AsyncIterator[Parked]:
+    """What was set aside that is from this vehicle or names it. Raises `Unavailable`."""
+    for source in sources:
+        async for entry in _entries(vehicle_id, source):
+            row = await _row(*_place(entry))
+            if row is not None:
+                yield _parked(row)
+
+
+def _parked(row: Row) -> Parked:
+    values = row.values
+    arrived_at_ms = values["arrived_at_ms"]
+    assert isinstance(arrived_at_ms, int)
+    vehicle_id = values.get("vehicle_id")
+    return Parked(
+        origin=Origin(
+            source=row.partition,
+            position=str(values["position"]),
+            arrived_at=from_epoch_ms(arrived_at_ms),
+            vehicle_id=None if vehicle_id is None else str(vehicle_id),
+        ),
+        code=str(values["code"]),
+        detail=str(values["detail"]),
+        blob=_blob(row.partition, row.key),
+    )
+
+
+def _entries(vehicle_id: str, source: str, since: str = "") -> AsyncIterator[Row]:
+    return Table(settings.PARKED_TABLE).query(
+        _INDEX + vehicle_id, key_from=f"{source}|{since}", key_before=f"{source}}}"
+    )
+
+
+def _place(entry: Row) -> tuple[str, str]:
+    source, _, key = entry.key.partition("|")
+    return source, key
+
+
+async def _row(source: str, key: str) -> Row | None:
+    return await Table(settings.PARKED_TABLE).get(source, key)
+
+
+# --- Removing
+
+
+async def remove_of_vehicle(vehicle_id: str, sources: Sequence[str], until_ms: int) -> None:
+    """Removes what is from this vehicle or names it and arrived until then. Raises `Unavailable`."""
+    for source in sources:
+        async for entry in _entries(vehicle_id, source, _inverted(until_ms)):
+            row = await _row(*_place(entry))
+            await _remove(*_place(entry), [] if row is None else [*_index_rows(row), row], found_by=entry)
+
+
+async def remove_older(source: str, before_ms: int) -> int:
+    """Removes what arrived from this source before then; returns how many. Raises `Unavailable`."""
+    turn, removed = asyncio.Semaphore(CONCURRENT_REMOVALS), 0
+
+    async def remove(row: Row) -> None:
+        async with turn:
+            await _remove(row.partition, row.key, _index_rows(row), found_by=row)
+
+    while rows := [row async for row in _older(source, before_ms)]:
+        await asyncio.gather(*map(remove, rows))
+        removed += len(rows)
+    return removed
+
+
+def _older(source: str, before_ms: int) -> AsyncIterator[Row]:
+    return Table(settings.PARKED_TABLE).query(source, key_from=_inverted(before_ms - 1), limit=REMOVED_AT_ONCE)
+
+
+async def _remove(source: str, key: str, rows: Sequence[Row], *, found_by: Row) -> None:
+    """By what it was found goes last, so that after a crash it is found again."""
+    table = Table(settings.PARKED_TABLE)
+    await blobs.delete(settings.PARKED_CONTAINER, _blob(source, key))
+    await table.remove([row for row in rows if (row.partition, row.key) != (found_by.partition, found_by.key)])
+    await table.remove([found_by])

@@ -44,6 +44,17 @@ async def size(container: str, name: str) -> int | None:
         return properties.size
 
 
+async def delete(container: str, name: str) -> None:
+    """Removes the blob; one that is not there is no obstacle. Raises `Unavailable`."""
+    from azure.core.exceptions import ResourceNotFoundError
+
+    with _errors():
+        try:
+            await connections.blobs().get_blob_client(container, name).delete_blob(delete_snapshots="include")
+        except ResourceNotFoundError:
+            return
+
+
 async def download_url(container: str, name: str, *, now: datetime, valid_s: int) -> str:
     """A link that reads this one blob until `now` + `valid_s`. Raises `Unavailable`.
 

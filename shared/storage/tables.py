@@ -90,7 +90,7 @@ class Table:
         key_before: str | None = None,
         where: Mapping[str, Value] | None = None,
         at_most: Mapping[str, int] | None = None,
-        at_least: Mapping[str, int] | None = None,
+        at_least: Mapping[str, float] | None = None,
         limit: int | None = None,
         select: Collection[str] | None = None,
     ) -> AsyncIterator[Row]:
@@ -146,6 +146,23 @@ class Table:
         with _errors():
             answers = await self._client.submit_transaction([_operation(write) for write in writes])
         return [answer.get("etag") or "" for answer in answers]
+
+    async def remove(self, rows: Sequence[Row]) -> None:
+        """Removes the rows, of any partitions, as they are now; those that are gone already are no obstacle.
+
+        Not one transaction: what it leaves behind if it raises `Unavailable` is for a repetition to remove.
+        """
+        for partition in dict.fromkeys(row.partition for row in rows):
+            keys = [row.key for row in rows if row.partition == partition]
+            for start in range(0, len(keys), MAX_TRANSACTION_ENTITIES):
+                await self._remove(partition, keys[start : start + MAX_TRANSACTION_ENTITIES])
+
+    async def _remove(self, partition: str, keys: Sequence[str]) -> None:
+        try:
+            await self.commit([delete(Row(partition, key)) for key in keys])
+        except Conflict:  # one of them is gone
+            for key in keys if len(keys) > 1 else ():
+                await self._remove(partition, [key])
 
 
 def _operation(write: Write) -> tuple[Any, ...]:

@@ -199,6 +199,7 @@ def test_the_contract_asks_for(name: str) -> None:
         ("fuel_l_h", 0, 1000),
         ("fuel_pct", 0, 100),
         ("temp_c", -60, 80),
+        ("lateral_ms2", -50, 50),
     ],
 )
 def test_a_vehicle_in_order_stays_in_range(name: str, lowest: float, highest: float) -> None:

@@ -38,10 +38,15 @@ _NESTED = b'{"v": 1, "extra": ' + b"[" * 1_000_000
 def inputs() -> list[tuple[str, TriggerInput]]:
     """Function by function, in an order in which each finds what it needs."""
     return [
+        ("operations_parked_retention", _timer()),
         ("trips_telemetry", _events((CAR, _drive(0)), *_bad_telemetry(), (CAR, _drive(1)))),
         ("trips_commands", _command(CloseTrip(vehicle_id=CAR))),
         ("trips_commands", _unknown()),
         ("trips_sweep", _timer()),
+        ("trips_retention", _timer()),
+        ("trips_export", _of_vehicle("GET", "trips/export", format="json")),
+        ("trips_export", _of_vehicle("GET", "trips/export", format="kml")),
+        ("trips_erasure", _of_vehicle("DELETE", "trips", request_id="please-1")),
         ("trips_rollup", _timer()),
         ("ota_commands", _command(_campaign("spring", ARTIFACT))),
         ("ota_commands", _command(_campaign("winter", "none.bin"))),
@@ -64,6 +69,11 @@ def inputs() -> list[tuple[str, TriggerInput]]:
 
 def _question(route: str, **query: str) -> TriggerInput:
     return http_request(Request("GET", f"http://localhost/api/{route}", query=query))
+
+
+def _of_vehicle(method: str, route: str, **query: str) -> TriggerInput:
+    url = f"http://localhost/api/vehicles/{CAR}/{route}"
+    return http_request(Request(method, url, query=query, route_parameters={"vehicle_id": CAR}))
 
 
 def _events(*sent: tuple[str, bytes]) -> TriggerInput:

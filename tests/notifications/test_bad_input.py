@@ -12,6 +12,7 @@ from shared.messaging.contracts import (
     SetRecipient,
     TripRevised,
     UpdateFinished,
+    VehicleErased,
 )
 from shared.settings import DOMAIN_EVENTS, NOTIFICATION_COMMANDS
 from tests.notifications.desk import Desk
@@ -23,6 +24,7 @@ from tests.notifications.desk import Desk
         CampaignCompleted(campaign_id="spring", targeted=1, succeeded=1, failed=0),
         CertificateRotated(vehicle_id="car-1", rotation_id="r", serial="1"),
         UpdateFinished(campaign_id="spring", vehicle_id="car-1", version="2", succeeded=True),
+        VehicleErased(vehicle_id="car-1", request_id="r", job="trips", erased_at_ms=1),
     ],
     ids=lambda event: type(event).__name__,
 )

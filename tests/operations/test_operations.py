@@ -1,6 +1,7 @@
 """What the people who run the fleet see of parked messages."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -8,8 +9,10 @@ from uuid import uuid4
 import azure.functions as func
 import pytest
 
-from functions.operations import console, triggers
+from functions.operations import console, service, triggers
+from localcloud.layout import Layout
 from localcloud.services import LocalCloud
+from shared import settings
 from shared.errors import Rejected
 from shared.messaging import parking
 from shared.messaging.parking import Origin
@@ -95,3 +98,33 @@ def test_what_a_vehicle_sent_cannot_act_on_the_page() -> None:
 
 def test_an_empty_console_says_so() -> None:
     assert "Nothing is parked." in console.render([], None, sources=PARKING_SOURCES)
+
+
+@pytest.fixture
+def a_week_is_kept(environment: Layout, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    assert environment
+    monkeypatch.setenv("PARKED_RETENTION_DAYS", "7")
+    settings.settings.cache_clear()
+    yield
+    monkeypatch.undo()
+    settings.settings.cache_clear()
+
+
+@pytest.mark.usefixtures("local_services", "a_week_is_kept")
+async def test_the_timer_removes_what_was_parked_longer_ago_than_the_retention() -> None:
+    """To the millisecond, of every source."""
+    now = datetime(2001, 1, 8, tzinfo=UTC)  # before what other tests park
+    kept, gone = set[str](), set[str]()
+    for source in PARKING_SOURCES:
+        kept.add(await park(source, "seven days old", datetime(2001, 1, 1, tzinfo=UTC)))
+        gone.add(await park(source, "a millisecond older", datetime(2000, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)))
+    await service.expire_parked(clock=lambda: now)
+    left = {item.origin.position async for item in parking.parked()}
+    assert kept <= left
+    assert not gone & left
+    await ask_timer(triggers.operations_parked_retention)
+    assert not kept & {item.origin.position async for item in parking.parked()}
+
+
+async def ask_timer(function: Any) -> None:
+    await function.build().get_user_function()(timer=None)

@@ -20,7 +20,7 @@ from shared.messaging.contracts import CloseTrip, to_envelope
 from shared.messaging.device_messages import DeviceMessage, handle_each, receive
 from shared.messaging.envelope import Envelope
 from shared.messaging.publisher import Outgoing
-from shared.settings import TRIP_COMMANDS, TRIPS_TABLE, settings
+from shared.settings import NOTIFICATIONS_TABLE, TRIP_COMMANDS, settings
 from shared.storage import blobs
 from shared.storage.tables import Row, Table, insert
 
@@ -236,7 +236,7 @@ async def test_trouble_sends_the_command_again_later_and_parks_it_in_the_end(que
 
 
 async def test_the_outbox_sends_what_was_committed_and_only_once(queue: Any) -> None:
-    partition, table = uuid4().hex, Table(TRIPS_TABLE)
+    partition, table = uuid4().hex, Table(NOTIFICATIONS_TABLE)
     commands = [_command(f"car-{number}") for number in range(3)]
     await table.commit(outbox.rows(partition, [Outgoing(TRIP_COMMANDS, command) for command in commands]))
     assert await outbox.flush(table, partition) == 3
@@ -247,7 +247,7 @@ async def test_the_outbox_sends_what_was_committed_and_only_once(queue: Any) -> 
 async def test_a_crash_between_sending_and_removing_sends_the_same_messages_again(
     queue: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    partition, table, command = uuid4().hex, Table(TRIPS_TABLE), _command()
+    partition, table, command = uuid4().hex, Table(NOTIFICATIONS_TABLE), _command()
     await table.commit(outbox.rows(partition, [Outgoing(TRIP_COMMANDS, command)]))
     with monkeypatch.context() as patch:
 
@@ -262,7 +262,7 @@ async def test_a_crash_between_sending_and_removing_sends_the_same_messages_agai
 
 
 async def test_two_senders_of_one_outbox_leave_nothing_behind(queue: Any) -> None:
-    partition, table, command = uuid4().hex, Table(TRIPS_TABLE), _command()
+    partition, table, command = uuid4().hex, Table(NOTIFICATIONS_TABLE), _command()
     await table.commit(outbox.rows(partition, [Outgoing(TRIP_COMMANDS, command)]))
     rows = [row async for row in table.query(partition)]
     await outbox.send(table, rows)
@@ -290,7 +290,7 @@ async def test_an_inbox_mark_can_be_made_only_once(local_services: LocalCloud) -
     from shared.errors import Conflict
 
     assert local_services
-    partition, table = uuid4().hex, Table(TRIPS_TABLE)
+    partition, table = uuid4().hex, Table(NOTIFICATIONS_TABLE)
     assert not await inbox.handled(table, partition, "m-1")
     await table.commit([insert(Row(partition, "effect")), inbox.mark(partition, "m-1", NOW)])
     assert await inbox.handled(table, partition, "m-1")
@@ -315,7 +315,7 @@ async def test_connections_are_made_anew_after_they_were_closed(queue: Any) -> N
 
 async def test_a_trace_goes_through_the_outbox(queue: Any) -> None:
     """From the command that is handled to the message that its effect sends."""
-    incoming, partition, table = f"00-{'a' * 32}-{'b' * 16}-01", uuid4().hex, Table(TRIPS_TABLE)
+    incoming, partition, table = f"00-{'a' * 32}-{'b' * 16}-01", uuid4().hex, Table(NOTIFICATIONS_TABLE)
 
     async def use_case(_: Envelope) -> None:
         await table.commit(outbox.rows(partition, [Outgoing(TRIP_COMMANDS, _command())]))

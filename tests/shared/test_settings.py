@@ -40,6 +40,9 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("SMTP_SECURITY", "maybe"),
         ("DEFAULT_LANGUAGE", "xx"),
         ("COMMAND_RETRY_S", "inf"),
+        ("TRIP_RETENTION_DAYS", "0"),
+        ("TRIP_POSITION_RETENTION_DAYS", "6"),
+        ("PARKED_RETENTION_DAYS", "0"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str) -> None:

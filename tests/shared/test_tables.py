@@ -8,7 +8,7 @@ import pytest
 from localcloud.services import LocalCloud
 from shared import connections
 from shared.errors import Conflict, Unavailable
-from shared.settings import TRIPS_TABLE
+from shared.settings import NOTIFICATIONS_TABLE
 from shared.storage.tables import Row, Table, Value, Write, delete, insert, replace, upsert
 
 VALUES: dict[str, Value | None] = {
@@ -25,7 +25,7 @@ VALUES: dict[str, Value | None] = {
 def table(local_services: LocalCloud) -> Table:
     """Tests share the table and keep to partitions of their own."""
     assert local_services
-    return Table(TRIPS_TABLE)
+    return Table(NOTIFICATIONS_TABLE)
 
 
 @pytest.fixture
@@ -135,6 +135,41 @@ async def test_whole_numbers_are_compared_as_they_are_stored(table: Table, parti
     assert [row.key async for row in table.query(partition, at_most={"n": 2})] == ["0", "1", "2"]
 
 
+async def test_a_page_holds_no_more_than_is_wanted(table: Table, partition: str) -> None:
+    """And goes on with the next page; the etag comes with whatever is selected."""
+    await table.commit([upsert(Row(partition, key, VALUES)) for key in "abc"])
+    sizes = list[int]()
+    client = type(table._client)
+    answer = client.query_entities
+
+    def noted(*args: Any, **wanted: Any) -> Any:
+        sizes.append(wanted["results_per_page"])
+        return answer(*args, **wanted)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client, "query_entities", noted)
+        rows = [row async for row in table.query(partition, select=["part"], limit=2)]
+        few = [row async for row in table.query(partition, limit=5000)]
+    assert (sizes, len(few)) == ([2, 1000], 3)
+    assert [(row.key, dict(row.values)) for row in rows] == [("a", {"part": 0.1}), ("b", {"part": 0.1})]
+    assert all(row.etag for row in rows)
+    assert [row.key async for row in table.query(partition, at_least={"part": 0.1})] == ["a", "b", "c"]
+    assert [row.key async for row in table.query(partition, at_least={"part": 0.11})] == []
+
+
+async def test_removing_takes_no_offence_at_what_is_gone(table: Table, partition: str) -> None:
+    rows = [Row(partition, f"{number:03d}", {}) for number in range(203)]
+    for start in range(0, len(rows), 100):
+        await table.commit([upsert(row) for row in rows[start : start + 100]])
+    other = Row(f"{partition}-2", "a", {})
+    await table.commit([upsert(other)])
+    await table.commit([delete(rows[0]), delete(rows[150])])
+    await table.remove([*rows[:-1], other])
+    await table.remove([*rows[:-1], other])
+    assert [row.key async for row in table.query(partition)] == ["202"]
+    assert await table.get(other.partition, "a") is None
+
+
 async def test_text_in_a_filter_is_no_code(table: Table, partition: str) -> None:
     odd = "it's' or PartitionKey ne '"
     await table.commit([upsert(Row(partition, "a", {"x": odd})), upsert(Row(partition, "b", {"x": "y"}))])
@@ -148,6 +183,6 @@ async def test_storage_that_is_away_is_unavailable(local_services: LocalCloud, m
     async with TableServiceClient.from_connection_string(away, retry_total=0) as client:
         monkeypatch.setattr(connections, "tables", lambda: client)
         with pytest.raises(Unavailable):
-            await Table(TRIPS_TABLE).get("a", "b")
+            await Table(NOTIFICATIONS_TABLE).get("a", "b")
         with pytest.raises(Unavailable):
-            await Table(TRIPS_TABLE).commit([upsert(Row("a", "b", {}))])
+            await Table(NOTIFICATIONS_TABLE).commit([upsert(Row("a", "b", {}))])

@@ -21,7 +21,7 @@ from shared.messaging.contracts import CloseTrip, to_envelope
 from shared.messaging.device_messages import DeviceMessage
 from shared.messaging.parking import Origin
 from shared.messaging.publisher import Outgoing
-from shared.settings import DOMAIN_EVENTS, TELEMETRY_HUB
+from shared.settings import DOMAIN_EVENTS, TELEMETRY_HUB, TRIP_COMMANDS
 from shared.storage.tables import Row, Table
 from tests.trips.drives import MORNING_MS
 
@@ -107,3 +107,28 @@ def announced(monkeypatch: pytest.MonkeyPatch) -> Announced:
 
 def counted(told: Sequence[dict[str, Any]]) -> Counter[str]:
     return Counter(one["type"] for one in told)
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[Outgoing]:
+    """What the job sent to its own queue, which nobody reads here."""
+    sent, send = list[Outgoing](), publisher.send
+
+    async def caught(outgoing: Sequence[Outgoing]) -> None:
+        sent.extend(one for one in outgoing if one.destination == TRIP_COMMANDS)
+        await send([one for one in outgoing if one.destination != TRIP_COMMANDS])
+
+    monkeypatch.setattr(publisher, "send", caught)
+    return sent
+
+
+@pytest.fixture
+def alone(car: Car, monkeypatch: pytest.MonkeyPatch) -> Car:
+    """The car, as if it were the only one whose partition of the hub is known: other tests have hundreds of them."""
+    partitions = Store.partitions
+
+    async def own(store: Store) -> list[str]:
+        return [name for name in await partitions(store) if name.startswith(f"{car.partition}-")]
+
+    monkeypatch.setattr(Store, "partitions", own)
+    return car

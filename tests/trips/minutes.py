@@ -3,8 +3,9 @@
 from typing import Any
 
 from functions.trips.parameters import Parameters
+from functions.trips.records import Fold, Rules, Trip
 from functions.trips.samples import in_order
-from functions.trips.segmentation import Fold, Rules, Trip, advance, as_ended
+from functions.trips.segmentation import advance, as_ended
 from tests.trips.drives import MORNING_MS, message
 
 MINUTE_MS = 60_000

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from functions.trips import vehicle_trips
 from functions.trips.progress import Arrival, take_in
 from functions.trips.reception import MAX_RANGES
+from functions.trips.records import Fold
 from functions.trips.samples import Message, in_order
-from functions.trips.segmentation import Fold, advance, as_ended
+from functions.trips.segmentation import advance, as_ended
 from functions.trips.summary import ChargingSession, Summary, summarise
 from functions.trips.vehicle_trips import RETENTION_MS, VehicleTrips
 from tests.trips.drives import MORNING_MS, POLICY, bodies, decoded, drive, message

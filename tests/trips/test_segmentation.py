@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from functions.trips.parameters import Parameters
+from functions.trips.records import Fold, Rules
 from functions.trips.samples import in_order
-from functions.trips.segmentation import Fold, Rules, advance, as_ended
+from functions.trips.segmentation import advance, as_ended
 from tests.trips.drives import drive, message
 from tests.trips.minutes import KM_LAT, MINUTE_MS, Values, at, carried, found, going, records, rows, standing, trips
 

@@ -206,7 +206,7 @@ async def test_bad_messages_are_parked_with_their_reason_and_the_rest_goes_on(ca
     assert [row.values["samples"] for row in await car.trips()] == [121, 121]
 
 
-EFFECTS = 13  # transactions and sendings of two batches and a closing; with one more nothing is killed
+EFFECTS = 14  # transactions and sendings of two batches and a closing; with one more nothing is killed
 
 
 class Killed(BaseException):

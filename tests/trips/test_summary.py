@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from functions.trips.geodesy import decoded, distance_m
 from functions.trips.parameters import Parameters
-from functions.trips.segmentation import Trip
+from functions.trips.records import Trip
 from functions.trips.summary import ChargingSession, Summary, record_id, summarise
 from tests.trips.minutes import KM_LAT, Values, at, carried, going, records, rows, standing
 
