@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from functions.trips import route
 from functions.trips.geodesy import DEGREE_M, decoded, distance_m
+from functions.trips.records import Fold, Rules
 from functions.trips.route import MAX_STRETCHES, TOLERANCE_M, Route
 from functions.trips.samples import Message, Run, in_order
-from functions.trips.segmentation import Fold, Rules, advance
+from functions.trips.segmentation import advance
 from tests.trips.drives import MORNING_MS
 from tests.trips.tracks import Fix, circle, followed, off_line_m, run_of, steered, track
 
