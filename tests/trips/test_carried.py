@@ -81,7 +81,7 @@ def test_a_receiver_that_wanders_is_not_carried(size: int) -> None:
     assert trips(going(-5, 0, kmh=0.0), going(0, 5, north_km=-3.0), parked, size=size) == [(-5, 200)]
 
 
-@pytest.mark.parametrize("far_km", [300.0, 5000.0])
+@pytest.mark.parametrize("far_km", [2.0, 30.0, 300.0, 5000.0])
 def test_a_receiver_that_is_thrown_far_away_is_not_carried(far_km: float) -> None:
     """For ten seconds, again and again."""
     parked = standing(6, 200, north_km=3.0)
@@ -98,3 +98,23 @@ def test_a_receiver_that_stays_far_away_for_a_while_is_not_carried(minutes: int)
 
 def test_a_short_push_is_not_being_carried() -> None:
     assert trips(going(0, 5), standing(6, 20, north_km=3.0), standing(21, 60, north_km=3.2)) == [(0, 60)]
+
+
+def test_a_bad_first_fix_after_a_silence_did_not_carry_it() -> None:
+    before, after = going(0, 5, odo_km=100.0), going(8, 13, north_km=3.0, odo_km=100.0)
+    after[0] |= {"lat": 0.0, "lon": 0.0}
+    assert trips(before, after) == [(0, 5), (8, 13)]
+
+
+def test_who_switches_off_when_the_ferry_has_left_was_not_driving_and_carried_at_once() -> None:
+    at_sea = carried(11, 12.2, kmh=20.0, north_km=5.0, speed_kmh=0.0)
+    off = carried(12.5, 90, kmh=20.0, north_km=5.5, every_s=60, ignition=False)
+    drive, ferry = records(going(0, 10, kmh=30.0), at_sea, off, size=6)
+    assert (drive.kind, ferry.kind) == ("driven", "carried")
+    assert ferry.start_ms >= drive.end_ms
+
+
+def test_who_stops_after_each_of_some_silences_on_the_way_was_not_carried() -> None:
+    """Three stops at traffic lights are all that is heard of the way."""
+    stops = [standing(5 * i, 5 * i + 0.5, north_km=3.0 * i) for i in range(1, 6)]
+    assert trips(going(0, 2), *stops) == [(0, 25.5)]

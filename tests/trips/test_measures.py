@@ -280,6 +280,22 @@ def test_thresholds_are_those_of_the_vehicle() -> None:
     assert measures.cornerings == 0
 
 
+def test_one_braking_to_a_stand_is_one() -> None:
+    """Its last second is of what follows the coming to a stand."""
+    samples = run(*[1000] * 4, speed_kmh=[48.0, 36.0, 24.0, 12.0, 0.0])
+    measures = Measures()
+    measures.extend(samples, 0, 4, SILENCE_MS, HARSHNESS)
+    pending = measures.fork()
+    pending.extend(samples, 4, 5, SILENCE_MS, HARSHNESS)
+    measures.join(pending)
+    assert measures.brakings == 1
+
+
+def test_a_change_of_speed_is_compared_with_what_was_reported_before_and_not_with_its_jitter() -> None:
+    samples = run(0, 800, speed_kmh=[0.0, 0.9, 8.0])
+    assert measured(samples).accelerations == measured(samples, cuts=[1, 2]).accelerations == 1
+
+
 # --- instruments
 
 
@@ -306,6 +322,19 @@ def test_a_level_that_rises_within_a_message_was_filled_up() -> None:
     assert each_s(fuel_pct=[50.0, 52.0, 54.0, 56.0]).is_refuelled
 
 
+def test_a_level_that_rises_slowly_over_messages_was_filled_up() -> None:
+    samples = run(*[30_000] * 9, fuel_pct=[20.0 + 4 * index for index in range(10)])
+    assert measured(samples, cuts=range(1, 10)).is_refuelled
+
+
+def test_a_level_that_rises_where_parts_join_was_filled_up() -> None:
+    measures = measured(run(1000, fuel_pct=[20.0, 20.0]))
+    pending = measures.fork()
+    pending.extend(run(fuel_pct=[90.0]), 0, 1, SILENCE_MS, HARSHNESS)
+    measures.join(pending)
+    assert measures.is_refuelled
+
+
 @pytest.mark.parametrize(
     ("kilometres", "covers", "at_end", "falls"),
     [
@@ -325,6 +354,10 @@ def test_the_odometer_covers_a_trip_if_first_and_last_have_it(
 ) -> None:
     measures = measured(run(1000, 1000, 1000, odo_km=kilometres), cuts=cuts)
     assert (measures.odo_covers, measures.odo_at_end, measures.odo_falls) == (covers, at_end, falls)
+
+
+def test_an_odometer_that_falls_and_comes_back_within_a_message_falls() -> None:
+    assert measured(run(1000, 1000, odo_km=[10.0, 9.0, 10.0])).odo_falls
 
 
 def test_an_odometer_that_a_later_part_lacks_does_not_reach_the_end() -> None:

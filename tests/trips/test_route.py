@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from functions.trips import route
 from functions.trips.geodesy import DEGREE_M, decoded, distance_m
+from functions.trips.records import Fold, Rules
 from functions.trips.route import MAX_STRETCHES, TOLERANCE_M, Route
-from functions.trips.samples import Run
+from functions.trips.samples import Message, Run, in_order
+from functions.trips.segmentation import advance
 from tests.trips.drives import MORNING_MS
 from tests.trips.tracks import Fix, circle, followed, off_line_m, run_of, steered, track
 
@@ -227,7 +229,7 @@ def test_a_hostile_track_still_fits_into_a_row() -> None:
 
 
 _WILD = st.tuples(
-    st.floats(-90, 90), st.floats(-180, 180), st.sampled_from([0.0, 1e-4, 3e-4, 1e-3, 0.01]), st.integers(1, 400)
+    st.floats(-90, 90), st.floats(-180, 180), st.sampled_from([0.0, 1e-4, 3e-4, 1e-3, 0.01]), st.integers(1, 300)
 )
 
 
@@ -256,6 +258,30 @@ def test_whatever_happens_a_route_stays_small_and_loses_count_of_nothing(
     assert decoded(route.line(found.credible()))
     again = msgspec.msgpack.decode(msgspec.msgpack.encode(found), type=Route)
     assert again == found
+
+
+def test_a_jump_whenever_the_line_has_become_long_makes_it_no_longer() -> None:
+    """Each stretch stays just below the share of the text at which it would be shortened."""
+    fixes = list[Fix]()
+    for number in range(1, MAX_STRETCHES + 1):
+        for index in range(1400 // number // 6):
+            fixes.append(Fix(10_000 * len(fixes), 10.0 + 5 * number + index % 2 * 0.002, 8.0 + index * 0.00031))
+    assert len(msgspec.msgpack.encode(followed(fixes))) < 3000
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(_WILD, min_size=1, max_size=12), st.sampled_from([7, 30]))
+def test_whatever_happens_the_state_of_a_trip_stays_small(
+    parts: list[tuple[float, float, float, int]], size: int
+) -> None:
+    fixes = hostile(parts)
+    assert len(msgspec.msgpack.encode(followed(fixes, size=size))) < 3000
+    fold, largest = Fold(), 0
+    for seq, start in enumerate(range(0, len(fixes), size)):
+        part = run_of(fixes[start : start + size])
+        advance(fold, in_order([Message("b", seq, part.t[-1], part, {})]), Rules())
+        largest = max(largest, len(msgspec.msgpack.encode(fold)))
+    assert largest < 4096
 
 
 # --- parts

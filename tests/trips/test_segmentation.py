@@ -155,6 +155,12 @@ def test_how_long_standing_still_may_last_is_a_parameter() -> None:
     assert trips(*jam, standstill_s=1861) == [(0, 40)]
 
 
+def test_standing_still_for_hours_ends_a_trip_within_a_message_too() -> None:
+    """Messages that overlap are folded as one, and one may hold 600 samples."""
+    jam = [*going(0, 5), *standing(6, 46), *going(47, 52)]
+    assert trips(jam, size=600, standstill_s=1800) == trips(jam, standstill_s=1800) == [(0, 5), (47, 52)]
+
+
 def test_without_speed_movement_is_a_change_of_place() -> None:
     assert trips(carried(0, 400, kmh=6.6, every_s=60)) == [(0, 400)]
     assert trips(carried(0, 400, kmh=0, every_s=60)) == [(0, 0)]
@@ -214,6 +220,16 @@ def test_neutral_and_reverse_are_on_the_way() -> None:
     assert trips(going(0, 5, gear="D"), standing(6, 16, gear="N", north_km=3.0), going(17, 20, gear="R")) == [(0, 20)]
 
 
+def test_gear_p_before_a_tunnel_does_not_end_what_went_on_behind_it() -> None:
+    stop = going(0, 5, gear="D", odo_km=103.0), standing(5.5, 6, gear="P", odo_km=103.0, north_km=3.0)
+    assert trips(*stop, going(10, 25, gear="D", odo_km=106.0, north_km=6.0)) == [(0, 25)]
+
+
+def test_gear_p_before_a_flicker_does_not_end_what_went_on_behind_it() -> None:
+    stop = going(0, 5, gear="D"), standing(5.5, 10, gear="P", north_km=3.0), [{"t": at(10.2), "ignition": False}]
+    assert trips(*stop, going(10.4, 25.4, gear="D", north_km=3.0)) == [(0, 25.4)]
+
+
 # --- charging
 
 
@@ -245,6 +261,24 @@ def test_a_session_may_have_silences_in_it() -> None:
 def test_a_battery_that_is_emptier_after_a_silence_was_driven_in_between() -> None:
     there, here = charging(0, 30, soc_pct=70.0), charging(240, 270, soc_pct=30.0)
     assert found(there, here) == [("charging", 0, 30), ("charging", 240, 270)]
+
+
+def test_who_drives_to_another_charger_in_silence_charges_twice() -> None:
+    there = charging(0, 30, soc_pct=40.0, odo_km=100.0, lat=50.0, lon=8.0)
+    here = charging(240, 270, soc_pct=70.0, odo_km=150.0, lat=50.3, lon=8.0)
+    assert found(there, here) == [("charging", 0, 30), ("charging", 240, 270)]
+
+
+def test_a_session_that_went_on_in_silence_ends_with_the_level_behind_it() -> None:
+    session = records(charging(0, 30, soc_pct=40.0), going(240, 245, soc_pct=80.0))[0]
+    assert session.end_ms == at(240)
+    assert session.measures.soc_last_pct == 80.0
+
+
+def test_who_charges_behind_a_tunnel_arrived_there() -> None:
+    plugged_in = charging(10, 40, lat=50.0 + 6 * KM_LAT, lon=8.0, odo_km=106.0)
+    told = found(going(0, 5, odo_km=103.0), plugged_in)
+    assert told == [("driven", 0, 10), ("charging", 10, pytest.approx(40, abs=0.5))]
 
 
 def test_switched_off_and_charging_is_a_session_too() -> None:

@@ -149,6 +149,21 @@ def test_idle_and_moving_time_make_up_the_duration() -> None:
     assert told.avg_speed_kmh == pytest.approx(36.0 * 0.75, rel=0.02)
 
 
+def test_standing_still_before_p_is_idle_time_of_a_parked_trip() -> None:
+    told = summary(going(0, 5, gear="D"), standing(5.5, 10, gear="D"), standing(10.5, 20, gear="P"))
+    assert told.duration_s == 630
+    assert told.idle_s == pytest.approx(300, abs=30)
+
+
+def test_a_tunnel_before_a_long_stop_is_in_duration_and_distance() -> None:
+    """It came to a stand in P behind it, of which only the first sample is of the trip."""
+    told = summary(
+        going(0, 5, kmh=60.0, gear="D"), standing(5.5, 6, north_km=5.0), standing(10, 30, north_km=9.0, gear="P")
+    )
+    assert told.distance_km == pytest.approx(9.0, abs=0.3)
+    assert told.duration_s == 600
+
+
 def test_a_trip_is_named_by_its_vehicle_and_its_start() -> None:
     told = summary(DRIVE)
     assert (told.trip_id, told.vehicle_id, told.kind) == (f"car-{at(0)}", "car", "driven")

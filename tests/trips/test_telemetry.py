@@ -340,3 +340,9 @@ def test_faults_stay_faults_without_positions_but_for_those_of_the_position() ->
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"\xff", body(t="x"), b'{"v":1,"x":' + b"[" * 10_000_000])
 def test_of_what_cannot_be_understood_nothing_is_left_without_position(text: bytes) -> None:
     assert without_position(text) == b""
+
+
+def test_times_of_thousands_of_digits_are_refused_as_any_other_impossible_time() -> None:
+    """Python reads numbers of up to 4,300 digits, and does not write the sum of two of them."""
+    longest = b"9" * 4300
+    assert refusal(body().replace(str(START_MS).encode(), longest + b"," + longest)).code == "no-usable-sample"
