@@ -19,12 +19,18 @@ class Rest(msgspec.Struct, array_like=True):
     start_lon: float
     since_ms: int  # until when it was seen where it came to rest
     moved_ms: int
+    seen_ms: int  # where it is now
     steps: int = 0
     moved_m: float = 0.0
 
     @classmethod
     def at(cls, lat: float, lon: float, t: int) -> "Rest":
-        return cls(lat, lon, lat, lon, t, t)
+        return cls(lat, lon, lat, lon, t, t, t)
+
+    @property
+    def is_back(self) -> bool:
+        """Where it came to rest: it was not away at all."""
+        return distance_m(self.start_lat, self.start_lon, self.lat, self.lon) < STEP_M
 
     @property
     def is_carried(self) -> bool:
@@ -38,9 +44,10 @@ class Rest(msgspec.Struct, array_like=True):
         if step_m < STEP_M:
             if self.steps == 0:
                 self.since_ms = t
+            self.seen_ms = t
             return False
-        if step_m > STEP_M + MAX_SPEED_M_S * (t - max(self.since_ms, self.moved_ms)) / 1000:
+        if step_m > STEP_M + MAX_SPEED_M_S * (t - self.seen_ms) / 1000:
             return False  # nothing is carried so fast
-        self.lat, self.lon, self.moved_ms = lat, lon, t
+        self.lat, self.lon, self.moved_ms, self.seen_ms = lat, lon, t, t
         self.steps, self.moved_m = self.steps + 1, self.moved_m + step_m
         return True

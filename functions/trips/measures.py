@@ -63,6 +63,7 @@ class Measures(msgspec.Struct, array_like=True):
     soc_last_pct: float | None = None
     fuel_first_pct: float | None = None
     fuel_last_pct: float | None = None
+    fuel_lowest_pct: float = 100.0
     is_refuelled: bool = False
     temp_sum: float = 0.0
     temp_count: int = 0
@@ -81,7 +82,12 @@ class Measures(msgspec.Struct, array_like=True):
 
     def fork(self) -> "Measures":
         """Measures of what follows, from the same edge on."""
-        return Measures(edge=copy(self.edge))
+        return Measures(
+            edge=copy(self.edge),
+            harsh_braking_ms=self.harsh_braking_ms,
+            harsh_acceleration_ms=self.harsh_acceleration_ms,
+            harsh_cornering_ms=self.harsh_cornering_ms,
+        )
 
     def extend(
         self, run: Run, first: int, beyond: int, silence_ms: int, harshness: Harshness, *, follows: bool = True
@@ -115,14 +121,17 @@ class Measures(msgspec.Struct, array_like=True):
             self.soc_last_pct = ends[1]
         if run.fuel_pct and (ends := _ends(run, run.fuel_pct, first, beyond)):
             if self.fuel_first_pct is None:
-                self.fuel_first_pct = ends[0]
-            elif self.fuel_last_pct is not None and ends[0] - self.fuel_last_pct >= REFUELLED_PCT:
-                self.is_refuelled = True
-            self.is_refuelled = self.is_refuelled or ends[1] - ends[0] >= REFUELLED_PCT
+                self.fuel_first_pct = self.fuel_lowest_pct = ends[0]
+            self._refuel(*ends)
             self.fuel_last_pct = ends[1]
         if run.temp_c and (ends := _ends(run, run.temp_c, first, beyond)):
             self.temp_sum += ends[1]
             self.temp_count += 1
+
+    def _refuel(self, *levels_pct: float) -> None:
+        for level_pct in levels_pct:
+            self.is_refuelled = self.is_refuelled or level_pct - self.fuel_lowest_pct >= REFUELLED_PCT
+            self.fuel_lowest_pct = min(self.fuel_lowest_pct, level_pct)
 
     def _count_kilometres(self, run: Run, first: int, beyond: int) -> None:
         values = run.odo_km[first:beyond]
@@ -185,8 +194,8 @@ class Measures(msgspec.Struct, array_like=True):
         edge = self.edge
         least_kmh = min(harshness.braking, harshness.acceleration) * 0.0036 * SHORTEST_MS
         if speed.step_ms >= SHORTEST_MS and edge.pace is not None:
-            is_calm = spread_kmh < least_kmh and abs(speed.values[0] - edge.pace.kmh) < least_kmh
-            if not is_calm:
+            is_calm = spread_kmh + abs(speed.values[0] - edge.pace.kmh) < least_kmh
+            if not is_calm and speed.values[0] == edge.pace.kmh:
                 changes = list(map(sub, speed.values[1:], speed.values))
                 is_calm = bool(changes) and max(changes) < least_kmh and min(changes) > -least_kmh
             if is_calm:
@@ -250,6 +259,9 @@ class Measures(msgspec.Struct, array_like=True):
         self.odo_at_end = later.odo_at_end
         if later.odo_first_km is not None and self.odo_last_km is not None and later.odo_first_km < self.odo_last_km:
             self.odo_falls = True
+        if later.fuel_last_pct is not None and self.fuel_last_pct is not None:
+            self._refuel(later.fuel_lowest_pct, later.fuel_last_pct)
+        self.fuel_lowest_pct = min(self.fuel_lowest_pct, later.fuel_lowest_pct)
         for first, last in _INSTRUMENTS:
             if getattr(self, first) is None:
                 setattr(self, first, getattr(later, first))

@@ -26,8 +26,8 @@ MIN_STEP_M = 10.0  # less is the receiver's noise rather than the vehicle's move
 _LOOKED_AT_MS = 3000  # on the road nothing is lost by looking at a fix every third second
 _LOOKED_AT_M = 30.0
 TOLERANCE_M = 12.0
-MAX_TEXT = 1_600  # characters of all stretches together
-MAX_STRETCHES = 8
+MAX_TEXT = 1_400  # characters of all stretches together
+MAX_STRETCHES = 6
 
 _MIN_STEP2 = (MIN_STEP_M / DEGREE_M) ** 2
 _NEVER_IMPOSSIBLE2 = (JUMP_SLACK_M / DEGREE_M) ** 2
@@ -180,10 +180,10 @@ class Route(msgspec.Struct, array_like=True):
         stretch.text += encoded([corner], stretch.corner)
         stretch.corner = corner
         stretch.scale = cos(radians(lat))
-        if len(stretch.text) * len(self.stretches) > MAX_TEXT:
-            self._coarsen()
+        self._coarsen()
 
     def _coarsen(self) -> None:
+        """Keeps the line short."""
         while sum(len(one.text) for one in self.stretches) > MAX_TEXT:
             self.tolerance_m *= 2
             for one in self.stretches:
@@ -219,6 +219,7 @@ class Route(msgspec.Struct, array_like=True):
             self._give_up_weakest()
         self.tolerance_m = max(self.tolerance_m, later.tolerance_m)
         self.given_up += later.given_up
+        self._coarsen()
 
 
 def _joined(a: Stretch, b: Stretch) -> Stretch:

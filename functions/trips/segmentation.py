@@ -107,6 +107,7 @@ class _Folding:
                 self.end(trip.off_ms)
             elif mode != "off":
                 trip.off_ms = None
+                trip.parked_ms = None if mode == "on" else trip.parked_ms
         elif trip.parked_ms is not None and not self._was_silent(t):
             if t - trip.parked_ms >= self.rules.park_ms:
                 self._end_standing(trip.parked_ms)
@@ -122,10 +123,7 @@ class _Folding:
         fold, trip = self.fold, self.fold.trip
         silence = Silence(fold.seen, Seen.first_of(run, first, beyond))
         if trip is not None and trip.kind == "charging":
-            if mode == "charging" and silence.gain_pct >= 0.0:
-                trip.measures.silent_ms += silence.duration_ms
-                return
-            self.end(silence.end_ms if silence.gain_pct > 0.0 else trip.end_ms)
+            self._charge_over_silence(trip, silence, mode)
             return
         was_charged = silence.was_charged(self.rules.moved_m)
         if trip is not None:
@@ -142,6 +140,19 @@ class _Folding:
             self._infer("charging", silence)
         elif silence.was_carried():
             self._infer("carried", silence)
+
+    def _charge_over_silence(self, trip: Trip, silence: Silence, mode: Mode) -> None:
+        """Vehicles sleep while they charge."""
+        is_away = silence.went_m is not None and silence.went_m >= self.rules.moved_m
+        if is_away or silence.gain_pct < 0.0:
+            self.end(trip.end_ms)
+        elif mode == "charging":
+            trip.measures.silent_ms += silence.duration_ms
+        elif silence.gain_pct > 0.0:
+            trip.measures.soc_last_pct = silence.after.soc_pct
+            self.end(silence.end_ms)
+        else:
+            self.end(trip.end_ms)
 
     def _infer(self, kind: Kind, silence: Silence) -> None:
         before, after = silence
@@ -168,6 +179,10 @@ class _Folding:
             self._stand(run, first, beyond)
             return
         start, last = moving
+        if run.t[last] - run.t[start] >= self.rules.standstill_ms and (again := self._moves_again(run, start, last)):
+            self._on(run, first, again)
+            self._on(run, again, beyond)
+            return
         if start > first:
             self._stand(run, first, start)
         if fold.trip is not None and fold.trip.kind == "carried":
@@ -179,6 +194,17 @@ class _Folding:
             fold.rest = None
         if last + 1 < beyond:
             self._stand(run, last + 1, beyond)
+
+    def _moves_again(self, run: Run, start: int, last: int) -> int | None:
+        """The first sample of movement after having stood for as long as ends a trip."""
+        before = start
+        for index in range(start, last + 1 if run.speed_kmh else start):
+            kmh: float | None = run.speed_kmh[index]
+            if kmh is not None and kmh >= IDLE_BELOW_KMH:
+                if index - before > 1 and run.t[index - 1] - run.t[before] >= self.rules.standstill_ms:
+                    return index
+                before = index
+        return None
 
     def _moving(self, run: Run, first: int, beyond: int) -> tuple[int, int] | None:
         """The first and last of these samples at which the vehicle moves, if it does."""
@@ -235,6 +261,10 @@ class _Folding:
         fold = self.fold
         if fold.trip is not None and fold.trip.kind == "charging":
             self.end(fold.trip.end_ms)
+        trip = fold.trip
+        if trip is not None and trip.kind == "driven" and trip.parked_ms is None:
+            trip.total()  # up to here it belongs to the trip even if this is its end
+            trip.still_since_ms = run.t[first]
         self._stand(run, first, beyond)
         trip = fold.trip
         if trip is not None and trip.kind == "driven":
@@ -282,6 +312,8 @@ class _Folding:
             if trip is not None and trip.kind == "carried":
                 trip.end_ms, trip.moved_m = t, fold.rest.moved_m
                 trip.measures.route.pass_by(t, lat, lon)
+            elif fold.rest.is_back:
+                fold.rest = Rest.at(lat, lon, t)
             elif fold.rest.is_carried:
                 self._be_carried(fold.rest)
 
@@ -304,22 +336,22 @@ class _Folding:
         return trip
 
     def end(self, end_ms: int) -> None:
-        trip = self.fold.trip
+        """The record ended at this moment, at the latest sample of it or before."""
+        fold, trip = self.fold, self.fold.trip
         assert trip is not None
+        if fold.seen.lat is not None and fold.seen.lon is not None and trip.kind == "driven":
+            trip.total().route.arrive(fold.seen.lat, fold.seen.lon)
         trip.end_ms = end_ms
-        if self.fold.seen.lat is not None and self.fold.seen.lon is not None and trip.kind == "driven":
-            trip.total().route.arrive(self.fold.seen.lat, self.fold.seen.lon)
+        if fold.rest is not None:  # being carried does not begin before the end
+            fold.rest.since_ms = max(fold.rest.since_ms, end_ms)
         self.ended.append(trip)
-        self.fold.trip = None
+        fold.trip = None
 
     def _end_standing(self, end_ms: int) -> None:
         """The trip ended when the vehicle came to a stand."""
-        trip = self.fold.trip
-        assert trip is not None
-        trip.pending = None
-        trip.end_ms = end_ms
-        self.ended.append(trip)
-        self.fold.trip = None
+        assert self.fold.trip is not None
+        self.fold.trip.pending = None
+        self.end(end_ms)
 
 
 def as_ended(fold: Fold) -> Trip | None:

@@ -120,9 +120,9 @@ class Silence(NamedTuple):
 
     def was_carried(self) -> bool:
         """Far away without having turned a wheel."""
-        return (
-            self.driven_m is not None and self.away_m is not None and self.away_m >= CARRIED_M > 4 * abs(self.driven_m)
-        )
+        if self.away_m is None or self.driven_m is None:
+            return False
+        return max(CARRIED_M, 4 * abs(self.driven_m)) <= self.away_m <= self._farthest_m
 
     def was_on_its_way(self, tunnel_ms: int, moved_m: float) -> bool:
         """Driving on meanwhile, as through a tunnel."""

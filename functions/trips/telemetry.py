@@ -265,5 +265,5 @@ def _value_fault(columns: dict[str, list[Any]], index: int) -> tuple[str, str] |
 
 def _readable(t: int) -> str:
     if not 0 <= t <= _LAST_FORMATTABLE_MS:
-        return f"{t} ms"
+        return f"{t} ms" if abs(t) < 10**33 else "beyond all clocks"
     return f"{from_epoch_ms(t):%Y-%m-%dT%H:%M:%SZ}"

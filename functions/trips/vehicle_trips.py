@@ -60,9 +60,8 @@ class VehicleTrips(msgspec.Struct, array_like=True, kw_only=True):
 
     def start_before(self, moment_ms: int) -> int:
         """The start of the last drive that began before: no sample from then on can have changed that start."""
-        starts = [
-            known.start_ms for known in self.known if known.kind == "driven" and known.digest and not known.is_stale
-        ]
+        told = [known for known in self.known if known.kind == "driven" and known.digest and not known.is_stale]
+        starts = [known.start_ms for known in told]
         if self.fold.trip is not None and self.fold.trip.kind == "driven":
             starts.append(self.fold.trip.start_ms)
         return max((start_ms for start_ms in starts if start_ms < moment_ms), default=self.horizon_ms + 1)
