@@ -95,7 +95,7 @@ def _fold_in(state: VehicleTrips, vehicle_id: str, new: Sequence[Message], polic
     if last is not None and chapters[0].place(0) <= last:
         first_ms = chapters[0].run.t[0]
         state.refold_from_ms = first_ms if state.refold_from_ms is None else min(state.refold_from_ms, first_ms)
-        base_ms = state.start_before(state.refold_from_ms)
+        base_ms = state.base(state.refold_from_ms)[0]
         if any(known.digest and known.start_ms >= base_ms for known in state.known):
             state.late_ms = state.heard_ms
         return []
@@ -128,7 +128,7 @@ def _announce(state: VehicleTrips, vehicle_id: str, trip: Trip, now_ms: int, pol
             return None
         known = Known(trip.kind, trip.start_ms, trip.end_ms, now_ms)
         state.remember(known)
-    known.end_ms, known.is_stale = trip.end_ms, False
+    known.end_ms, known.first, known.is_stale = trip.end_ms, trip.first, False
     return _told(known, record, now_ms)
 
 
@@ -151,7 +151,7 @@ def waive(state: VehicleTrips) -> None:
 def needed_from_ms(state: VehicleTrips) -> int | None:
     """The earliest sample that `settle` needs to see; None if it needs none."""
     if state.refold_from_ms is not None:
-        return state.start_before(state.refold_from_ms)
+        return state.base(state.refold_from_ms)[0]
     if not state.behind:
         return None
     return state.horizon_ms + 1 if state.fold.last is None else state.fold.last[0]
@@ -190,10 +190,10 @@ def settle(
 
 def _begin_anew(state: VehicleTrips) -> None:
     assert state.refold_from_ms is not None
-    base_ms = state.start_before(state.refold_from_ms)
+    base = state.base(state.refold_from_ms)
     for known in state.known:
-        known.is_stale = known.is_stale or known.start_ms >= base_ms
-    state.fold = Fold(last=(base_ms, "", 0))
+        known.is_stale = known.is_stale or known.start_ms >= base[0]
+    state.fold = Fold(last=base)
     state.refold_from_ms, state.behind, state.closed_ms = None, True, None
 
 

@@ -52,6 +52,7 @@ class Trip(msgspec.Struct, array_like=True):
     inferred: bool = False  # from what was seen before and after a silence
     moved_m: float = 0.0  # how far it was carried
     has_moved: bool = False
+    first: Place | None = None  # of a drive: its first sample
 
     def total(self) -> Measures:
         """What was measured, what is pending included: that was part of it after all."""

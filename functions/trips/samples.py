@@ -98,6 +98,7 @@ class Chapter(NamedTuple):
     run: Run
     senders: Sequence[tuple[str, int]]
     dropped: Sequence[tuple[int, dict[str, int]]]  # at the index of the first sample of their message
+    is_merged: bool = False
 
     def place(self, index: int) -> Place:
         """Where a sample stands in the order."""
@@ -154,4 +155,4 @@ def _merged(cluster: Sequence[Message], after: Place | None) -> Chapter:
     t = [place[0] for place, _, _ in order]
     run = Run(t=t, steps=[b - a for a, b in pairwise(t)], step_ms=0, whole=False, **columns)
     dropped = [(index, cluster[number].dropped) for index, (_, number, first) in enumerate(order) if first == 0]
-    return Chapter(run, [place[1:] for place, _, _ in order], [one for one in dropped if one[1]])
+    return Chapter(run, [place[1:] for place, _, _ in order], [one for one in dropped if one[1]], is_merged=True)

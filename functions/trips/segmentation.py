@@ -16,7 +16,7 @@ What happens at a sample depends on earlier samples only, and nothing from befor
 it. So trips can be folded anew from the start of any driven trip, with the same result as from the beginning.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -50,7 +50,7 @@ def advance(fold: Fold, chapters: Sequence[Chapter], rules: Rules, limit: int | 
 
 def _missing(last: Place | None, chapter: Chapter) -> int:
     """How many messages never came between the last sample and a message of the same boot."""
-    if last is None or len(chapter.senders) > 1:
+    if last is None or chapter.is_merged:
         return 0
     ((boot, seq),) = chapter.senders
     return max(0, seq - last[2] - 1) if boot == last[1] else 0
@@ -63,6 +63,7 @@ class _Folding:
         self.fold = fold
         self.rules = rules
         self.ended = list[Trip]()
+        self._place: Callable[[int], Place]  # of the samples at hand
         self._first_seen = 0  # of the samples at hand, those that what was seen last is to be known from
 
     def take(self, chapter: Chapter, mode: Mode, first: int, beyond: int) -> None:
@@ -71,7 +72,7 @@ class _Folding:
         if not run.whole:
             run, offset = run.part(first, beyond), first
             first, beyond = 0, beyond - first
-        self._first_seen = first
+        self._first_seen, self._place = first, lambda index: chapter.place(index + offset)
         self._resume(run, mode, first)
         if self._was_silent(run.t[first]):
             self._over_silence(run, mode, first, beyond)
@@ -331,7 +332,7 @@ class _Folding:
     def _begin(self, run: Run, index: int, rest: Rest | None = None) -> Trip:
         """Forgets what was before, so that the trip is the same when it is folded anew from here."""
         t, self._first_seen = run.t[index], index
-        self.fold.trip = trip = Trip("driven", t, t, t)
+        self.fold.trip = trip = Trip("driven", t, t, t, first=self._place(index))
         self.fold.waits, self.fold.seen, self.fold.rest = False, Seen(), rest
         return trip
 

@@ -1,5 +1,6 @@
 """What a vehicle saw last, and what a silence after it means: a tunnel, a charge, a ferry, or an end."""
 
+from bisect import bisect_right
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,6 +13,7 @@ DRIVING_KMH = 10.0
 CHARGED_PCT = 2.0  # more than a battery that warms up seems to win
 CHARGED_ON_THE_WAY_PCT = 5.0  # more than a long way downhill wins
 CARRIED_M = 1000.0
+LOOK_AHEAD_MS = 60_000  # behind a silence not all instruments speak at once
 FRESH_MS = 60_000  # an older odometer or position tells of more than the silence
 
 
@@ -44,8 +46,9 @@ class Seen(msgspec.Struct, array_like=True):
 
     @classmethod
     def first_of(cls, run: Run, first: int, beyond: int) -> "Seen":
-        """The earliest values of a piece."""
-        return cls(run.t[first], *(_first(getattr(run, name)[first:beyond]) for name in _NAMES))
+        """The earliest values of a piece, within `LOOK_AHEAD_MS`."""
+        within = bisect_right(run.t, run.t[first] + LOOK_AHEAD_MS, first, beyond)
+        return cls(run.t[first], *(_first(getattr(run, name)[first:within]) for name in _NAMES))
 
 
 _NAMES = ("lat", "lon", "odo_km", "soc_pct", "speed_kmh")
