@@ -7,8 +7,6 @@ from math import asin, cos, radians, sin, sqrt
 EARTH_RADIUS_M = 6_371_008.8
 DEGREE_M = radians(1) * EARTH_RADIUS_M  # along a meridian
 
-Point = tuple[float, float]  # latitude and longitude in degrees
-
 
 def distance_m(lat1: float, lon1: float, lat2: float, lon2: float) -> float:
     """Great-circle distance in metres (haversine)."""
