@@ -27,9 +27,8 @@ def distance_of(measures: Measures, stretches: Sequence[Stretch], duration_ms: i
     by_odometer = _by_odometer_km(measures, duration_ms)
     by_speed = measures.way / 2 / HOUR_MS + measures.across_m / 1000 if measures.has_speed else None
     by_route = route.length_m(stretches) / 1000 if stretches else None
-    others = [km for km in (by_speed, by_route) if km is not None]
     source: DistanceSource
-    if by_odometer is not None and (not others or (_is_fine(measures) and _agrees(by_odometer, others))):
+    if by_odometer is not None and _is_believed(by_odometer, measures, by_speed, by_route):
         km, source = by_odometer, "odometer"
     elif by_speed is not None:
         km, source = by_speed, "speed"
@@ -43,14 +42,20 @@ def distance_of(measures: Measures, stretches: Sequence[Stretch], duration_ms: i
     return Distance(km, source, disagreement_pct, by_odometer, by_speed, by_route)
 
 
-def _agrees(odometer_km: float, others_km: Sequence[float]) -> bool:
-    return any(abs(odometer_km - other_km) <= max(0.2, 0.1 * other_km) for other_km in others_km)
+def _is_believed(by_odometer: float, measures: Measures, by_speed: float | None, by_route: float | None) -> bool:
+    """Unless all else contradicts it, or it counts in whole kilometres what is less than fifty of them."""
+    if by_speed is None and by_route is None:
+        return True
+    if not measures.odo_is_fine and by_odometer < WHOLE_KM_FROM:
+        return False
+    # Where messages are missing, the line between positions is shorter than the road.
+    return _agrees(by_odometer, by_speed, 0.1) or _agrees(by_odometer, by_route, 0.25)
 
 
-def _is_fine(measures: Measures) -> bool:
-    """Whether it counts finer than a fiftieth of the trip: some odometers tell whole kilometres."""
-    first, last = measures.odo_first_km or 0.0, measures.odo_last_km or 0.0
-    return measures.odo_is_fine or last - first >= WHOLE_KM_FROM
+def _agrees(odometer_km: float, other_km: float | None, excess: float) -> bool:
+    if other_km is None:
+        return False
+    return -max(0.2, 0.1 * other_km) <= odometer_km - other_km <= max(0.2, excess * other_km)
 
 
 def _by_odometer_km(measures: Measures, duration_ms: int) -> float | None:
