@@ -92,7 +92,9 @@ async def test_after_an_erasure_nothing_is_left_but_the_mark_which_goes_too(
 
 
 @pytest.mark.parametrize("gone", ["the shorter", "the longer"])
-async def test_an_erasure_leaves_other_vehicles_alone_whatever_they_are_called(car: Car, gone: str) -> None:
+async def test_an_erasure_leaves_other_vehicles_alone_whatever_they_are_called(
+    car: Car, commands: list[Outgoing], gone: str
+) -> None:
     """In one partition, with ids of which one begins with the other."""
     names = (f"{car.vehicle_id}.{number}" for number in itertools.count())
     shard = partition_of(car.partition, car.vehicle_id)
