@@ -316,6 +316,20 @@ def test_more_trips_than_fit_into_a_transaction_are_found_in_portions() -> None:
     assert vehicle.told == [(1, False)] * 100
 
 
+def test_more_trips_than_fit_into_a_transaction_are_withdrawn_in_portions() -> None:
+    """Late data joins sixty trips to one."""
+    vehicle = Vehicle()
+    parts = [message(seq, drive(1, start_ms=at(4 * seq / 2)), arrived_ms=at(1000)) for seq in range(0, 120, 2)]
+    gaps = [message(seq, drive(2, start_ms=at(4 * seq / 2 - 1)), arrived_ms=at(1100)) for seq in range(1, 120, 2)]
+    vehicle.hear(*parts)
+    vehicle.close()
+    assert vehicle.told == [(1, False)] * 60
+    vehicle.hear(*gaps)
+    vehicle.close()
+    assert vehicle.told[60:].count((2, True)) == 59
+    assert [trip.started_at_ms for trip in vehicle.trips] == [at(0)]
+
+
 def test_a_state_comes_back_from_its_row_exactly() -> None:
     state = after([message(0, drive(5)), message(2, drive(5, start_ms=at(20)))]).state
     assert state != VehicleTrips()
