@@ -16,11 +16,10 @@ from functions.trips.export import Archive, SetAside
 from functions.trips.store import Store, partition_of
 from shared import settings
 from shared.clock import to_epoch_ms
-from shared.errors import Conflict
 from shared.identity.vehicle import shard
 from shared.messaging import parking
 from shared.storage import blobs
-from shared.storage.tables import MAX_TRANSACTION_ENTITIES, Row, Table, Write, delete, replace, upsert
+from shared.storage.tables import Row, Table, delete, replace, upsert
 
 
 class History(NamedTuple):
@@ -124,7 +123,7 @@ def _rollups(vehicle_id: str, before: str = "}") -> AsyncIterator[Row]:
 
 async def remove_state(partition: str, vehicle_id: str, etag: str | None) -> None:
     """Removes the state unless someone changed it."""
-    await _unless_changed(_open_trips, [delete(Row(partition, vehicle_id, etag=etag))])
+    await _open_trips.commit_each([[delete(Row(partition, vehicle_id, etag=etag))]])
 
 
 async def read(vehicle_id: str, store: Store) -> Archive:
@@ -227,19 +226,9 @@ async def remove_positions_before(table: str, vehicle_id: str, before_ms: int) -
     kept = [
         replace(Row(row.partition, row.key, retention.without_positions(row.values), row.etag)) async for row in older
     ]
-    for start in range(0, len(kept), MAX_TRANSACTION_ENTITIES):
-        await _unless_changed(Table(table), kept[start : start + MAX_TRANSACTION_ENTITIES])
+    await Table(table).commit_each([write] for write in kept)
 
 
 def _older(table: str, vehicle_id: str, before_ms: int, **wanted: Any) -> AsyncIterator[Row]:
     """Keys fall as starts rise, and a key with "!" lies behind the same without."""
     return Table(table).query(vehicle_id, key_from=f"{_LAST_MS - before_ms:013d}!", **wanted)
-
-
-async def _unless_changed(table: Table, writes: Sequence[Write]) -> None:
-    """All of these writes whose rows are still as they were read."""
-    try:
-        await table.commit(writes)
-    except Conflict:
-        for write in writes if len(writes) > 1 else ():
-            await _unless_changed(table, [write])

@@ -14,7 +14,7 @@ All functions raise `Unavailable`.
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as with_
 from datetime import date
@@ -26,7 +26,6 @@ from functions.trips.fleet_store import PartOfVehicle
 from functions.trips.memories import Beginning
 from functions.trips.rollup import Kind, Period, Totals, Trip
 from shared import settings
-from shared.errors import Conflict
 from shared.identity.vehicle import ShardRange, shard
 from shared.messaging import outbox
 from shared.messaging.publisher import Outgoing
@@ -207,7 +206,7 @@ async def erase(vehicle_id: str) -> None:
     ]
     parts = [part for month in months if (part := await fleet_store.part(vehicle_id, month))]
     # Parts first: cut short, a repetition finds them by the months that are still there.
-    await commit(
+    await _table.commit_each(
         [[with_(part, totals=None).write()] for part in parts]
         + [[delete(Row(row.partition, row.key))] for row in found]
     )
@@ -218,7 +217,7 @@ async def erase(vehicle_id: str) -> None:
 
 async def save(updates: Sequence[Update]) -> int:
     """Writes updates of one shard, each as a whole unless one of its trips changed again; returns how many it wrote."""
-    return await commit([update.writes() for update in updates])
+    return await _table.commit_each(update.writes() for update in updates)
 
 
 async def due_digests(name: str, now_ms: int, limit: int) -> list[DueDigest]:
@@ -233,36 +232,12 @@ async def due_digests(name: str, now_ms: int, limit: int) -> list[DueDigest]:
 
 async def tell(digests: Sequence[DueDigest]) -> None:
     """Notes that these are told, all of one shard, each unless someone else did so meanwhile."""
-    await commit([digest.writes() for digest in digests])
+    await _table.commit_each(digest.writes() for digest in digests)
 
 
 async def flush(name: str) -> None:
     """Sends what waits in the shard."""
     await outbox.flush(_table, name)
-
-
-async def commit(wholes: Iterable[list[Write]]) -> int:
-    """Commits each of the wholes, together where they fit and by itself where that conflicts; returns how many."""
-    return sum([await _commit_batch(batch) for batch in _batches(wholes)])
-
-
-async def _commit_batch(batch: Sequence[list[Write]]) -> int:
-    try:
-        await _table.commit([write for whole in batch for write in whole])
-    except Conflict:
-        return 0 if len(batch) == 1 else sum([await _commit_batch([whole]) for whole in batch])
-    return len(batch)
-
-
-def _batches(wholes: Iterable[list[Write]]) -> Iterator[list[list[Write]]]:
-    batch = list[list[Write]]()
-    for whole in wholes:
-        if batch and sum(map(len, batch)) + len(whole) > MAX_TRANSACTION_ENTITIES:
-            yield batch
-            batch = []
-        batch.append(whole)
-    if batch:
-        yield batch
 
 
 # --- Rows

@@ -206,19 +206,10 @@ class Store:
             for row in waiting
             if row.values["kind"] != "charging"
         )
-        for start in range(0, len(waiting), MAX_TRANSACTION_ENTITIES):
-            await self._forget_carried(waiting[start : start + MAX_TRANSACTION_ENTITIES])
+        # Not what another instance carried as well, or what a newer revision followed.
+        await self._table.commit_each([delete(row)] for row in waiting)
         await outbox.flush(self._table, partition)
         self._flushed.add(partition)
-
-    async def _forget_carried(self, carried: Sequence[Row]) -> None:
-        """All at once, unless another instance carried one of them as well or a newer revision followed."""
-        try:
-            await self._table.commit([delete(row) for row in carried])
-        except Conflict:
-            if len(carried) > 1:
-                for row in carried:
-                    await self._forget_carried([row])
 
 
 def _transactions(

@@ -5,7 +5,7 @@ of one partition and 4 MiB:
 https://learn.microsoft.com/rest/api/storageservices/performing-entity-group-transactions.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -153,16 +153,32 @@ class Table:
         Not one transaction: what it leaves behind if it raises `Unavailable` is for a repetition to remove.
         """
         for partition in dict.fromkeys(row.partition for row in rows):
-            keys = [row.key for row in rows if row.partition == partition]
-            for start in range(0, len(keys), MAX_TRANSACTION_ENTITIES):
-                await self._remove(partition, keys[start : start + MAX_TRANSACTION_ENTITIES])
+            await self.commit_each([delete(Row(partition, row.key))] for row in rows if row.partition == partition)
 
-    async def _remove(self, partition: str, keys: Sequence[str]) -> None:
+    async def commit_each(self, wholes: Iterable[Sequence[Write]]) -> int:
+        """Commits each of the wholes, all of one partition; returns how many, as those that conflict are left out.
+
+        Together where they fit into a transaction, and each by itself where that conflicts. Raises `Unavailable`.
+        """
+        return sum([await self._commit_batch(batch) for batch in _batches(wholes)])
+
+    async def _commit_batch(self, batch: Sequence[Sequence[Write]]) -> int:
         try:
-            await self.commit([delete(Row(partition, key)) for key in keys])
-        except Conflict:  # one of them is gone
-            for key in keys if len(keys) > 1 else ():
-                await self._remove(partition, [key])
+            await self.commit([write for whole in batch for write in whole])
+        except Conflict:
+            return 0 if len(batch) == 1 else sum([await self._commit_batch([whole]) for whole in batch])
+        return len(batch)
+
+
+def _batches(wholes: Iterable[Sequence[Write]]) -> Iterator[list[Sequence[Write]]]:
+    batch = list[Sequence[Write]]()
+    for whole in wholes:
+        if batch and sum(map(len, batch)) + len(whole) > MAX_TRANSACTION_ENTITIES:
+            yield batch
+            batch = []
+        batch.append(whole)
+    if batch:
+        yield batch
 
 
 def _operation(write: Write) -> tuple[Any, ...]:
