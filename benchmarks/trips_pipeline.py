@@ -7,8 +7,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from benchmarks.trips_drives import Message
 from functions.trips import agenda, progress, telemetry, vehicle_trips
 from functions.trips.agenda import set_alarm
@@ -35,29 +33,7 @@ def prepare(messages: Sequence[Message]) -> list[Input]:
     return [Input(senders[one.vehicle_id], one.arrived_ms, one.body) for one in messages]
 
 
-_Values = list[float | None]
-
-
-class _Bare(msgspec.Struct, gc=False):
-    boot: str
-    seq: int
-    t: list[int]
-    lat: _Values = []
-    lon: _Values = []
-    speed_kmh: _Values = []
-    odo_km: _Values = []
-    soc_pct: _Values = []
-    power_kw: _Values = []
-    fuel_l_h: _Values = []
-    fuel_pct: _Values = []
-    temp_c: _Values = []
-    lateral_ms2: _Values = []
-    gear: list[str | None] = []
-    ignition: list[bool | None] = []
-    charging: list[bool | None] = []
-
-
-_bare = msgspec.json.Decoder(_Bare)
+_bare = telemetry._body  # the types without the limits
 
 
 def decode_bare(messages: Sequence[Input]) -> None:

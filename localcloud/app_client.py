@@ -70,8 +70,8 @@ class AppClient:
 
     async def parked(self) -> list[Mapping[str, Any]]:
         """What was set aside; the source of each is its partition."""
-        rows = await self.rows(settings.PARKED_TABLE)
-        return [row for row in rows if not str(row["PartitionKey"]).startswith("~")]  # by vehicle it is listed again
+        sources = sorted(settings.PARKING_SOURCES)
+        return [row for source in sources for row in await self.rows(settings.PARKED_TABLE, source)]
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ from shared.clock import to_epoch_ms
 from shared.identity.vehicle import shard
 from shared.messaging import parking
 from shared.storage import blobs
-from shared.storage.tables import Row, Table, delete, replace, upsert
+from shared.storage.tables import Row, Table, delete, epoch_ms_of, newest_first, replace, upsert
 
 
 class History(NamedTuple):
@@ -36,7 +36,6 @@ HISTORIES = {
 PARKED_FROM = (settings.TELEMETRY_HUB, settings.TRIP_COMMANDS, settings.DOMAIN_EVENTS)
 
 _ERASURES = "~erasures"
-_LAST_MS = 9_999_999_999_999  # inverts a timestamp, so that the newest trip comes first
 
 _open_trips = Table(settings.OPEN_TRIPS_TABLE)
 
@@ -112,7 +111,7 @@ async def remove_rollups(vehicle_id: str) -> None:
     """Removes all roll-ups; those of trips that are there all the same, the next roll-up makes again."""
     await rollup_store.erase(vehicle_id)
     left = Table(settings.TRIPS_TABLE).query(vehicle_id, select=())
-    await rollup_store.note_changed([(vehicle_id, _LAST_MS - int(row.key)) async for row in left])
+    await rollup_store.note_changed([(vehicle_id, epoch_ms_of(row.key)) async for row in left])
 
 
 def _rollups(vehicle_id: str, before: str = "}") -> AsyncIterator[Row]:
@@ -231,4 +230,4 @@ async def remove_positions_before(table: str, vehicle_id: str, before_ms: int) -
 
 def _older(table: str, vehicle_id: str, before_ms: int, **wanted: Any) -> AsyncIterator[Row]:
     """Keys fall as starts rise, and a key with "!" lies behind the same without."""
-    return Table(table).query(vehicle_id, key_from=f"{_LAST_MS - before_ms:013d}!", **wanted)
+    return Table(table).query(vehicle_id, key_from=f"{newest_first(before_ms)}!", **wanted)

@@ -65,6 +65,13 @@ def _message_id(vehicle_id: str, announcement: Announcement) -> str:
 def _event(vehicle_id: str, announcement: Announcement) -> Message | None:
     is_first = announcement.revision == 1
     name = record_id(vehicle_id, announcement.start_ms)
+    withdrawn: dict[str, Any] = {
+        "vehicle_id": vehicle_id,
+        "revision": announcement.revision,
+        "started_at_ms": announcement.start_ms,
+        "ended_at_ms": announcement.start_ms,
+        "withdrawn": True,
+    }
     match announcement.record:
         case Summary(kind="driven") as summary:
             kind = TripCompleted if is_first else TripRevised
@@ -73,26 +80,9 @@ def _event(vehicle_id: str, announcement: Announcement) -> Message | None:
             ended = ChargingCompleted if is_first else ChargingRevised
             return ended(revision=announcement.revision, **_shared(session, ended))
         case None if announcement.kind == "driven":
-            return TripRevised(
-                trip_id=name,
-                vehicle_id=vehicle_id,
-                revision=announcement.revision,
-                started_at_ms=announcement.start_ms,
-                ended_at_ms=announcement.start_ms,
-                distance_km=0.0,
-                duration_s=0.0,
-                idle_s=0.0,
-                withdrawn=True,
-            )
+            return TripRevised(trip_id=name, distance_km=0.0, duration_s=0.0, idle_s=0.0, **withdrawn)
         case None if announcement.kind == "charging":
-            return ChargingRevised(
-                session_id=name,
-                vehicle_id=vehicle_id,
-                revision=announcement.revision,
-                started_at_ms=announcement.start_ms,
-                ended_at_ms=announcement.start_ms,
-                withdrawn=True,
-            )
+            return ChargingRevised(session_id=name, **withdrawn)
         case _:
             return None
 

@@ -29,11 +29,22 @@ from shared import settings
 from shared.identity.vehicle import ShardRange, shard
 from shared.messaging import outbox
 from shared.messaging.publisher import Outgoing
-from shared.storage.tables import MAX_TRANSACTION_ENTITIES, Row, Table, Write, delete, insert, replace, upsert
+from shared.storage.tables import (
+    LAST_MS,
+    MAX_TRANSACTION_ENTITIES,
+    Row,
+    Table,
+    Write,
+    delete,
+    epoch_ms_of,
+    insert,
+    newest_first,
+    replace,
+    upsert,
+)
 
 _CHANGED, _DIGEST, _TOLD = "~changed|", "~digest|", "digest"
 _LONG_TERM = "long-term"
-_LAST_MS = 9_999_999_999_999  # inverts a timestamp: of trips the newest comes first
 
 _table = Table(settings.TRIP_ROLLUPS_TABLE)
 
@@ -147,12 +158,12 @@ async def _changes(name: str, prefix: str, limit: int | None = None) -> list[Cha
 # --- Of one vehicle
 
 
-async def trips(vehicle_id: str, from_ms: int = 0, before_ms: int = _LAST_MS) -> list[Trip]:
+async def trips(vehicle_id: str, from_ms: int = 0, before_ms: int = LAST_MS) -> list[Trip]:
     """The vehicle's trips that start then, newest first; without positions."""
     rows = Table(settings.TRIPS_TABLE).query(
         vehicle_id,
-        key_from=_inverted(before_ms - 1),
-        key_before=_inverted(from_ms - 1) if from_ms > 0 else None,
+        key_from=newest_first(before_ms - 1),
+        key_before=newest_first(from_ms - 1) if from_ms > 0 else None,
         select=Trip.__struct_fields__,
     )
     return [msgspec.convert(row.values, Trip) async for row in rows]
@@ -161,7 +172,7 @@ async def trips(vehicle_id: str, from_ms: int = 0, before_ms: int = _LAST_MS) ->
 async def last_charged_at_ms(vehicle_id: str) -> list[int]:
     """The start of the vehicle's last charging session, if there is one."""
     rows = Table(settings.CHARGING_SESSIONS_TABLE).query(vehicle_id, limit=1, select=())
-    return [_LAST_MS - int(row.key) async for row in rows]
+    return [epoch_ms_of(row.key) async for row in rows]
 
 
 async def known(vehicle_id: str, first: date, before: date) -> Known:
@@ -183,7 +194,7 @@ async def beginning(vehicle_id: str) -> tuple[Beginning, str | None]:
     row = await _table.get(shard(vehicle_id), f"{vehicle_id}|{_LONG_TERM}")
     if row is None:
         return Beginning(), None
-    return msgspec.json.decode(_bytes(row.values["beginning"]), type=Beginning), row.etag
+    return msgspec.json.decode(row.binary("beginning"), type=Beginning), row.etag
 
 
 async def begin(vehicle_id: str, new: Beginning, etag: str | None) -> None:
@@ -245,12 +256,3 @@ async def flush(name: str) -> None:
 
 def _keys(name: str, prefix: str, limit: int | None = None) -> AsyncIterator[Row]:
     return _table.query(name, key_from=prefix, key_before=prefix + "~", select=(), limit=limit)
-
-
-def _inverted(epoch_ms: int) -> str:
-    return f"{_LAST_MS - epoch_ms:013d}"
-
-
-def _bytes(value: object) -> bytes:
-    assert isinstance(value, bytes)
-    return value

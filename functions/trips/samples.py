@@ -11,22 +11,6 @@ from typing import Any, NamedTuple, Self
 
 import msgspec
 
-COLUMNS = (
-    "lat",
-    "lon",
-    "speed_kmh",
-    "odo_km",
-    "soc_pct",
-    "power_kw",
-    "fuel_l_h",
-    "fuel_pct",
-    "temp_c",
-    "lateral_ms2",
-    "gear",
-    "ignition",
-    "charging",
-)
-
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Samples in time order. A column is empty if nobody measured it, else it has a value or None for each sample."""
@@ -62,6 +46,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         steps = self.steps[first : beyond - 1]
         step_ms = self.step_ms or even_step_ms(steps)
         return type(self)(t=self.t[first:beyond], steps=steps, step_ms=step_ms, whole=whole, **columns)
+
+
+COLUMNS = tuple(name for name in Run.__struct_fields__ if name not in {"t", "steps", "step_ms", "whole"})
 
 
 def even_step_ms(steps: list[int]) -> int:

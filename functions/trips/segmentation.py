@@ -16,7 +16,7 @@ What happens at a sample depends on earlier samples only, and nothing from befor
 it. So trips can be folded anew from the start of any driven trip, with the same result as from the beginning.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -63,7 +63,8 @@ class _Folding:
         self.fold = fold
         self.rules = rules
         self.ended = list[Trip]()
-        self._place: Callable[[int], Place]  # of the samples at hand
+        self._chapter: Chapter  # that the samples at hand are of, from this index on
+        self._offset = 0
         self._first_seen = 0  # of the samples at hand, those that what was seen last is to be known from
 
     def take(self, chapter: Chapter, mode: Mode, first: int, beyond: int) -> None:
@@ -72,7 +73,7 @@ class _Folding:
         if not run.whole:
             run, offset = run.part(first, beyond), first
             first, beyond = 0, beyond - first
-        self._first_seen, self._place = first, lambda index: chapter.place(index + offset)
+        self._first_seen, self._chapter, self._offset = first, chapter, offset
         self._resume(run, mode, first)
         if self._was_silent(run.t[first]):
             self._over_silence(run, mode, first, beyond)
@@ -332,7 +333,7 @@ class _Folding:
     def _begin(self, run: Run, index: int, rest: Rest | None = None) -> Trip:
         """Forgets what was before, so that the trip is the same when it is folded anew from here."""
         t, self._first_seen = run.t[index], index
-        self.fold.trip = trip = Trip("driven", t, t, t, first=self._place(index))
+        self.fold.trip = trip = Trip("driven", t, t, t, first=self._chapter.place(self._offset + index))
         self.fold.waits, self.fold.seen, self.fold.rest = False, Seen(), rest
         return trip
 

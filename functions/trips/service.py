@@ -8,7 +8,7 @@ crash left off.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from functions.trips import archive_service, compact, messages, progress, rollup_service
 from functions.trips.agenda import Policy, next_step, set_alarm
@@ -20,6 +20,7 @@ from functions.trips.store import Change, Store, Stored, partition_of
 from functions.trips.telemetry import NoUsableSample, decode, without_position
 from functions.trips.vehicle_trips import VehicleTrips
 from shared.clock import Clock, to_epoch_ms, utc_now
+from shared.conflicts import decided
 from shared.errors import Conflict, Rejected
 from shared.identity import privacy
 from shared.identity.caller import Caller
@@ -212,31 +213,40 @@ async def _close(vehicle_id: str, store: Store, clock: Clock) -> None:
 async def _set_privacy_mode(vehicle_id: str, store: Store, clock: Clock, *, is_private: bool) -> None:
     """From now on; what was stored of earlier drives stays until it is erased or expires."""
     await privacy.set_private(vehicle_id, is_private=is_private)
+
+    def change(state: VehicleTrips) -> bool:
+        state.is_private = is_private
+        if is_private:
+            state.forget_positions()
+        return True
+
     for partition in await store.partitions_of(vehicle_id):
-        for _ in range(DECISIONS):
-            store.forget(partition, vehicle_id)
-            stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
-            state = stored.state()
-            state.is_private = is_private
-            if is_private:
-                state.forget_positions()
-            if await _save(store, partition, vehicle_id, stored, state, clock):
-                break
-        else:
-            raise Conflict("trips: the state of a vehicle changes faster than its privacy mode can be set")
+        await _change(store, partition, vehicle_id, clock, change)
 
 
 async def _waive(store: Store, partition: str, vehicle_id: str, clock: Clock) -> None:
-    for _ in range(DECISIONS):
+    def change(state: VehicleTrips) -> bool:
+        is_waiting = state.waiting_since_ms is not None
+        if is_waiting:
+            progress.waive(state)
+        return is_waiting
+
+    await _change(store, partition, vehicle_id, clock, change)
+
+
+async def _change(
+    store: Store, partition: str, vehicle_id: str, clock: Clock, change: Callable[[VehicleTrips], bool]
+) -> None:
+    """Changes the state as it is in the table; `change` says whether there was anything to change."""
+
+    async def attempt() -> None:
         store.forget(partition, vehicle_id)
         stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
         state = stored.state()
-        if state.waiting_since_ms is None:
-            return
-        progress.waive(state)
-        if await _save(store, partition, vehicle_id, stored, state, clock):
-            return
-    raise Conflict("trips: the state of a vehicle changes faster than its trip can be closed")
+        if change(state) and not await _save(store, partition, vehicle_id, stored, state, clock):
+            raise Conflict("trips: the state of a vehicle changes faster than a command can be obeyed")
+
+    await decided(attempt, attempts=DECISIONS)
 
 
 async def _save(

@@ -26,7 +26,17 @@ from shared.errors import Conflict
 from shared.identity.vehicle import checksum
 from shared.messaging import outbox
 from shared.messaging.publisher import Outgoing
-from shared.storage.tables import MAX_TRANSACTION_ENTITIES, Row, Table, Write, delete, insert, replace, upsert
+from shared.storage.tables import (
+    MAX_TRANSACTION_ENTITIES,
+    Row,
+    Table,
+    Write,
+    delete,
+    insert,
+    newest_first,
+    replace,
+    upsert,
+)
 
 SUB_SHARDS = 2
 WARM_LIMIT = 20_000  # vehicles that an instance keeps in memory
@@ -36,7 +46,6 @@ MAX_TRANSACTION_BYTES = 3_500_000  # the service takes 4 MiB
 _PARTITIONS = "~partitions"  # lists the other partitions
 _CLOCK, _WATCH, _ALARM, _RECORD = "~clock", "~watch", "~alarm|", "~record|"
 CARRY_ATTEMPTS = 5
-_LAST_MS = 9_999_999_999_999  # inverts a timestamp, so that the newest trip comes first
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +116,8 @@ class Store:
     async def watch(self, partition: str, now_ms: int) -> int:
         """The time up to which everything that arrived in the partition was taken in. Raises `Unavailable`."""
         clock, seen = await asyncio.gather(self._table.get(partition, _CLOCK), self._table.get(partition, _WATCH))
-        before = None if seen is None else Watch(*(_int(seen, one.name) for one in fields(Watch)))
-        watch = agenda.watch(before, 0 if clock is None else _int(clock, "arrived_ms"), now_ms)
+        before = None if seen is None else Watch(*(seen.integer(one.name) for one in fields(Watch)))
+        watch = agenda.watch(before, 0 if clock is None else clock.integer("arrived_ms"), now_ms)
         await self._table.commit([upsert(Row(partition, _WATCH, asdict(watch)))])
         return min(watch.time_ms, now_ms)
 
@@ -128,7 +137,7 @@ class Store:
                 row = await self._table.get(partition, vehicle_id)
             if row is None:
                 return Stored()
-            stored = Stored(_bytes(row, "state"), row.etag)
+            stored = Stored(row.binary("state"), row.etag)
             self._keep(partition, vehicle_id, stored)
             return stored
 
@@ -202,7 +211,7 @@ class Store:
         for row in waiting:
             await _carry(row)
         await rollup_store.note_changed(
-            (str(row.values["vehicle_id"]), _int(row, "started_at_ms"))
+            (str(row.values["vehicle_id"]), row.integer("started_at_ms"))
             for row in waiting
             if row.values["kind"] != "charging"
         )
@@ -277,12 +286,12 @@ async def _carry(outgoing: Row) -> None:
     """Brings the record's row up to this revision, never back to an older one, or removes it if it is withdrawn."""
     is_charging = outgoing.values["kind"] == "charging"
     records = Table(settings.CHARGING_SESSIONS_TABLE if is_charging else settings.TRIPS_TABLE)
-    revision, vehicle_id = _int(outgoing, "revision"), str(outgoing.values["vehicle_id"])
-    key = f"{_LAST_MS - _int(outgoing, 'started_at_ms'):013d}"
+    revision, vehicle_id = outgoing.integer("revision"), str(outgoing.values["vehicle_id"])
+    key = newest_first(outgoing.integer("started_at_ms"))
     stored = await records.get(vehicle_id, key) if revision > 1 else None
     for _ in range(CARRY_ATTEMPTS):
         is_ours = stored is not None and stored.values["kind"] == outgoing.values["kind"]
-        if stored is not None and is_ours and _int(stored, "revision") >= revision:
+        if stored is not None and is_ours and stored.integer("revision") >= revision:
             return
         if "ended_at_ms" not in outgoing.values:
             write = delete(stored) if stored is not None and is_ours else None
@@ -296,15 +305,3 @@ async def _carry(outgoing: Row) -> None:
         else:
             return
     raise Conflict("the row of a trip changes faster than it can be written")
-
-
-def _int(row: Row, name: str) -> int:
-    value = row.values[name]
-    assert isinstance(value, int)
-    return value
-
-
-def _bytes(row: Row, name: str) -> bytes:
-    value = row.values[name]
-    assert isinstance(value, bytes)
-    return value

@@ -84,7 +84,7 @@ def _from_row(row: Row) -> Outgoing:
             type=str(values["type"]),
             source=str(values["source"]),
             time=_moment(values["time_ms"]),
-            data=_bytes(values["data"]),
+            data=row.binary("data"),
             subject=_optional(values.get("subject")),
             traceparent=_optional(values.get("traceparent")),
         ),
@@ -95,11 +95,6 @@ def _from_row(row: Row) -> Outgoing:
 def _moment(epoch_ms: object) -> datetime:
     assert isinstance(epoch_ms, int)
     return from_epoch_ms(epoch_ms)
-
-
-def _bytes(value: object) -> bytes:
-    assert isinstance(value, bytes)
-    return value
 
 
 def _optional(value: object) -> str | None:

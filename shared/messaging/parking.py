@@ -20,7 +20,7 @@ from shared import settings
 from shared.clock import from_epoch_ms, to_epoch_ms
 from shared.errors import Rejected
 from shared.storage import blobs
-from shared.storage.tables import Row, Table, upsert
+from shared.storage.tables import Row, Table, epoch_ms_of, newest_first, upsert
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,6 @@ MAX_VEHICLES = 16  # under which one message is found
 CONCURRENT_REMOVALS = 16
 REMOVED_AT_ONCE = 1000
 
-_LAST_MS = 9_999_999_999_999  # inverts a timestamp, so that the newest row comes first
 _INDEX = "~"  # before the vehicle id: sorts after every source
 _NAMED_VEHICLE = re.compile(rb'"vehicle_id"\s*:\s*"([A-Za-z0-9][A-Za-z0-9._-]{0,63})"')
 
@@ -73,7 +72,7 @@ async def park(origin: Origin, reason: Rejected, body: bytes) -> None:
     vehicles = _vehicles(origin, body)
     row = Row(
         origin.source,
-        f"{_inverted(to_epoch_ms(origin.arrived_at))}|{_name(origin, body)}",
+        f"{newest_first(to_epoch_ms(origin.arrived_at))}|{_name(origin, body)}",
         {
             "code": reason.code,
             "detail": reason.detail[:1000],
@@ -91,10 +90,6 @@ async def park(origin: Origin, reason: Rejected, body: bytes) -> None:
     log.warning("parked a message from %s: %s", origin.source, reason.code)
 
 
-def _inverted(arrived_ms: int) -> str:
-    return f"{_LAST_MS - arrived_ms:013d}"
-
-
 def _name(origin: Origin, body: bytes) -> str:
     """Of the body too, because a sender may give the same id to different messages."""
     digest = hashlib.sha256(f"{origin.source}|{origin.position}|".encode())
@@ -105,7 +100,7 @@ def _name(origin: Origin, body: bytes) -> str:
 def _blob(source: str, key: str) -> str:
     """By day, so that a person finds it in the container."""
     inverted, _, name = key.partition("|")
-    return f"{source}/{from_epoch_ms(_LAST_MS - int(inverted)):%Y/%m/%d}/{name}"
+    return f"{source}/{from_epoch_ms(epoch_ms_of(inverted)):%Y/%m/%d}/{name}"
 
 
 def _vehicles(origin: Origin, body: bytes) -> list[str]:
@@ -177,7 +172,7 @@ async def _row(source: str, key: str) -> Row | None:
 async def remove_of_vehicle(vehicle_id: str, sources: Sequence[str], until_ms: int) -> None:
     """Removes what is from this vehicle or names it and arrived until then. Raises `Unavailable`."""
     for source in sources:
-        async for entry in _entries(vehicle_id, source, _inverted(until_ms)):
+        async for entry in _entries(vehicle_id, source, newest_first(until_ms)):
             row = await _row(*_place(entry))
             await _remove(*_place(entry), [] if row is None else [*_index_rows(row), row], found_by=entry)
 
@@ -197,7 +192,7 @@ async def remove_older(source: str, before_ms: int) -> int:
 
 
 def _older(source: str, before_ms: int) -> AsyncIterator[Row]:
-    return Table(settings.PARKED_TABLE).query(source, key_from=_inverted(before_ms - 1), limit=REMOVED_AT_ONCE)
+    return Table(settings.PARKED_TABLE).query(source, key_from=newest_first(before_ms - 1), limit=REMOVED_AT_ONCE)
 
 
 async def _remove(source: str, key: str, rows: Sequence[Row], *, found_by: Row) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_TRANSACTION_ENTITIES = 100
 MAX_PAGE_ENTITIES = 1000  # of an answer to a query
+LAST_MS = 9_999_999_999_999  # of epoch milliseconds that a key can begin with
 
 Value = str | int | float | bool | bytes
 
@@ -30,6 +31,28 @@ class Row:
     key: str
     values: Mapping[str, Value | None] = field(default_factory=dict)
     etag: str | None = None
+
+    def integer(self, name: str) -> int:
+        """A property that is known to be one."""
+        value = self.values[name]
+        assert isinstance(value, int)
+        return value
+
+    def binary(self, name: str) -> bytes:
+        """A property that is known to be one."""
+        value = self.values[name]
+        assert isinstance(value, bytes)
+        return value
+
+
+def newest_first(epoch_ms: int) -> str:
+    """What a key begins with so that keys fall as moments rise: the newest row comes first."""
+    return f"{LAST_MS - epoch_ms:013d}"
+
+
+def epoch_ms_of(newest_first_key: str) -> int:
+    """The moment that such a key stands for."""
+    return LAST_MS - int(newest_first_key)
 
 
 @dataclass(frozen=True, slots=True)
