@@ -78,3 +78,8 @@ def drive(
         }
         for index in range(count + 1)
     ]
+
+
+def two_drives() -> list[bytes]:
+    """The messages of one boot, with ten minutes between the drives."""
+    return bodies([*drive(20), *drive(20, start_ms=MORNING_MS + 30 * 60_000)])

@@ -4,13 +4,13 @@ import secrets
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
 
 from functions.trips import rollup_service, rollup_store
-from functions.trips.rollup import Trip
+from functions.trips.rollup import Period, Totals, Trip
 from shared import settings
 from shared.clock import Clock, to_epoch_ms
 from shared.identity.vehicle import shard
@@ -20,6 +20,11 @@ from shared.messaging.publisher import Outgoing
 from shared.storage.tables import MAX_TRANSACTION_ENTITIES, Row, Table, Write, delete, upsert
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+
+# A Monday, and the weeks around it.
+MONDAY = date(2026, 4, 27)
+WEDNESDAY_NIGHT, NEXT_MONDAY_NIGHT, A_DAY_LATER = "2026-04-29T03:30:00", "2026-05-04T03:30:00", "2026-05-05T03:30:00"
+YEAR = date(2026, 1, 1), date(2027, 1, 1)
 
 
 def at(text: str) -> int:
@@ -146,3 +151,24 @@ def patched(monkeypatch: Any, shard: str | None = None) -> RollUps:
     roll_ups = RollUps(shard)
     monkeypatch.setattr(publisher, "send", roll_ups.send)
     return roll_ups
+
+
+async def stored(car: Owned) -> dict[Period, Totals]:
+    return dict((await rollup_store.known(car.vehicle_id, *YEAR)).totals)
+
+
+async def read(car: Owned, now: str = A_DAY_LATER) -> dict[Period, Totals]:
+    """As an API would, without the timer."""
+    return await rollup_service.read_totals(car.vehicle_id, *YEAR, clock=clock_at(now))
+
+
+async def marks(car: Owned) -> list[str]:
+    return [key for key in await car.rows() if key.startswith("~changed")]
+
+
+def week() -> list[Trip]:
+    return [
+        trip("2026-04-27T06:00:00", energy_kwh=3.0, eco_score=80.0),
+        trip("2026-04-28T22:30:00", energy_kwh=2.0, eco_score=60.0),  # Wednesday in Berlin
+        trip("2026-05-01T09:00:00"),
+    ]

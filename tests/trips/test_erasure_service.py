@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -30,6 +29,7 @@ from tests.telemetry import packed
 from tests.trips.conftest import Announced, Car, clock
 from tests.trips.drives import MORNING_MS, bodies, drive
 from tests.trips.filled import ARRIVED_MS, ERASED_MS, HELD, MARKS, a_day, erase, fill, finish, forget, obey
+from tests.trips.killing import Fuse, Killed
 from tests.trips.walk import everything, traces
 
 CALLER = Caller("car", "")
@@ -118,30 +118,15 @@ async def test_an_erasure_leaves_other_vehicles_alone_whatever_they_are_called(
 EFFECTS = 24  # transactions, sendings and blobs of erasure, second look and oblivion; with one more nothing is killed
 
 
-class Killed(BaseException):
-    """The process is gone: nothing catches this."""
-
-
 @pytest.mark.parametrize("effect", range(EFFECTS + 1))
 async def test_killed_between_any_two_effects_it_ends_the_same(
     car: Car, announced: Announced, commands: list[Outgoing], monkeypatch: pytest.MonkeyPatch, effect: int
 ) -> None:
     """The command is delivered again to a new process, some time later."""
     await fill(car)
-    left = effect
-
-    def fused(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def run(*args: Any, **more: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left == -1:
-                raise Killed
-            return await function(*args, **more)
-
-        return run
-
+    fuse = Fuse(monkeypatch, effect)
     for owner, name in ((Table, "commit"), (publisher, "send"), (blobs, "delete")):
-        monkeypatch.setattr(owner, name, fused(getattr(owner, name)))
+        fuse.put_in(owner, name)
     killed = 0
     for step in (erase, finish, forget):
         try:

@@ -11,44 +11,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from functions.trips import compact, messages, service, vehicle_trips
-from functions.trips.store import Store, partition_of
-from functions.trips.vehicle_trips import RETENTION_MS
-from shared import settings
+from functions.trips import service
+from functions.trips.store import Store
 from shared.errors import Rejected, Unavailable
-from shared.identity.vehicle import checksum
-from shared.messaging import parking, publisher
-from shared.messaging.contracts import SetPrivacyMode, StartCampaign, to_envelope
+from shared.messaging import publisher
+from shared.messaging.contracts import StartCampaign, to_envelope
 from shared.messaging.publisher import Outgoing
-from shared.settings import TELEMETRY_HUB
-from shared.storage import blobs
-from shared.storage.tables import Row, Table, Write, upsert
+from shared.storage.tables import Table
 from tests.telemetry import packed
-from tests.trips.conftest import Announced, Car, clock, counted
-from tests.trips.drives import MORNING_MS, bodies, drive, recorded
-
-MINUTE_MS = 60_000
-
-
-def at(minute: float) -> int:
-    return MORNING_MS + round(minute * MINUTE_MS)
-
-
-def two_drives() -> list[bytes]:
-    return bodies([*drive(20), *drive(20, start_ms=at(30))])
-
-
-async def sweep(car: Car, now_ms: int, *, watched: bool = True) -> None:
-    """The sweep of the car's partition; `watched` as if earlier sweeps had seen nothing arrive until now."""
-    partition = partition_of(car.partition, car.vehicle_id)
-    if watched:
-        clock_row = await Table(settings.OPEN_TRIPS_TABLE).get(partition, "~clock")
-        assert clock_row is not None
-        arrived_ms = clock_row.values["arrived_ms"]
-        assert isinstance(arrived_ms, int)
-        seen = {"arrived_ms": arrived_ms, "quiet_ms": now_ms - arrived_ms, "at_ms": now_ms}
-        await Table(settings.OPEN_TRIPS_TABLE).commit([upsert(Row(partition, "~watch", seen))])
-    await service.obey(messages.sweep_partition("s", partition, now_ms), store=car.store, clock=clock(now_ms))
+from tests.trips.conftest import Announced, Car, counted
+from tests.trips.drives import bodies, drive, recorded, two_drives
+from tests.trips.killing import Fuse, Killed
+from tests.trips.minutes import at
 
 
 async def test_a_recorded_drive_is_stored_and_told_once(car: Car, drives: Path, announced: Announced) -> None:
@@ -211,34 +185,15 @@ async def test_bad_messages_are_parked_with_their_reason_and_the_rest_goes_on(ca
 EFFECTS = 14  # transactions and sendings of two batches and a closing; with one more nothing is killed
 
 
-class Killed(BaseException):
-    """The process is gone: nothing catches this."""
-
-
 @pytest.mark.parametrize("effect", range(EFFECTS + 1))
 async def test_killed_between_any_two_effects_it_ends_the_same(
     car: Car, announced: Announced, monkeypatch: pytest.MonkeyPatch, effect: int
 ) -> None:
     """The batch is delivered again to a new process."""
     batches = [two_drives()[:3], two_drives()[3:]]
-    commit, send, left = Table.commit, publisher.send, effect
-
-    def tick() -> None:
-        nonlocal left
-        left -= 1
-        if left == -1:
-            raise Killed
-
-    async def fused_commit(table: Table, writes: Sequence[Write]) -> list[str]:
-        tick()
-        return await commit(table, writes)
-
-    async def fused_send(sent: Sequence[Outgoing]) -> None:
-        tick()
-        await send(sent)
-
-    monkeypatch.setattr(Table, "commit", fused_commit)
-    monkeypatch.setattr(publisher, "send", fused_send)
+    fuse = Fuse(monkeypatch, effect)
+    fuse.put_in(Table, "commit")
+    fuse.put_in(publisher, "send")
     killed = 0
     steps: list[Callable[[], Awaitable[None]]] = [*(partial(car.sends, batch) for batch in batches), car.closes]
     for step in steps:
@@ -319,156 +274,10 @@ async def test_a_trip_that_merges_into_another_is_withdrawn_and_its_row_removed(
     assert withdrawn["trip_id"] == f"{car.vehicle_id}-{at(8.2)}"
 
 
-async def test_the_sweep_closes_what_has_fallen_silent(car: Car) -> None:
-    heard_ms = at(60)
-    await car.sends(bodies(drive(20)), heard_ms)
-    await sweep(car, heard_ms + 899_000)
-    assert await car.trips() == []
-    await sweep(car, heard_ms + 900_000)
-    assert len(await car.trips()) == 1
-    rows = [row.key for row in await car.rows() if row.key.startswith("~alarm")]
-    assert rows == [f"~alarm|{heard_ms + RETENTION_MS}|{car.vehicle_id}"]
-
-
-async def test_after_an_outage_the_sweep_waits_for_what_waits_in_the_hub(car: Car) -> None:
-    """The time of day is of no importance: nobody watched, so nobody knows that the car was silent."""
-    heard_ms = at(60)
-    await car.sends(bodies(drive(20)), heard_ms)
-    await sweep(car, heard_ms + 10**8, watched=False)
-    await sweep(car, heard_ms + 10**8 + MINUTE_MS, watched=False)
-    assert await car.trips() == []
-    for minute in range(2, 16):
-        await sweep(car, heard_ms + 10**8 + minute * MINUTE_MS, watched=False)
-    assert len(await car.trips()) == 1
-
-
-async def test_the_sweep_gives_up_what_stays_missing(car: Car) -> None:
-    heard_ms = at(60)
-    sent = two_drives()
-    await car.sends([sent[0], *sent[2:]], heard_ms)
-    assert await car.trips() == []
-    await sweep(car, heard_ms + 3_600_000)
-    assert [row.values["samples"] for row in await car.trips()] == [91, 121]
-
-
-async def test_the_sweep_removes_old_messages_and_late_ones_are_parked(car: Car) -> None:
-    heard_ms, sent = at(60), two_drives()
-    await car.sends(sent, heard_ms)
-    await sweep(car, heard_ms + MINUTE_MS * 20)
-    end_ms = heard_ms + RETENTION_MS + MINUTE_MS * 30
-    await sweep(car, end_ms)
-    left = {row.key.split("|")[0] for row in await car.rows()}
-    assert left == {car.vehicle_id, "~clock", "~watch"}
-    assert len(await car.trips()) == 2
-    late = packed(drive(5, start_ms=at(51)), "b1", len(sent))
-    await car.sends([late], end_ms)
-    assert await car.parked() == [("too-late", "the trips of that time are closed: they can be revised for 72 hours")]
-
-
-async def test_the_timer_starts_a_sweep_of_every_partition(car: Car, monkeypatch: pytest.MonkeyPatch) -> None:
-    await car.sends(bodies(drive(5)))
-    sent = list[Outgoing]()
-
-    async def send(outgoing: Sequence[Outgoing]) -> None:
-        sent.extend(outgoing)
-
-    monkeypatch.setattr(publisher, "send", send)
-    await service.start_sweep(store=car.store)
-    assert {one.destination for one in sent} == {settings.TRIP_COMMANDS}
-    assert partition_of(car.partition, car.vehicle_id) in {one.envelope.subject for one in sent}
-
-
-async def test_a_sweep_with_too_many_cars_goes_on_in_another_round(car: Car, monkeypatch: pytest.MonkeyPatch) -> None:
-    heard_ms = at(60)
-    sent = list[Outgoing]()
-    for index in range(3):
-        other = Car(partition=car.partition, vehicle_id=_alike(car.vehicle_id, index))
-        await other.sends(bodies(drive(5)), heard_ms)
-    await car.sends(bodies(drive(5)), heard_ms)
-    send = publisher.send
-
-    async def caught(outgoing: Sequence[Outgoing]) -> None:
-        sent.extend(one for one in outgoing if one.destination == settings.TRIP_COMMANDS)
-        await send([one for one in outgoing if one.destination != settings.TRIP_COMMANDS])
-
-    monkeypatch.setattr(publisher, "send", caught)
-    monkeypatch.setattr(service, "SWEEP_LIMIT", 2)
-    await sweep(car, heard_ms + 900_000)
-    assert [one.envelope.id.rpartition("-")[2] for one in sent] == ["2"]
-    await service.obey(sent[0].envelope, store=car.store, clock=clock(heard_ms + 900_000))
-    await sweep(car, heard_ms + 900_000)
-    assert len(await car.trips()) == 1
-
-
-def _alike(vehicle_id: str, index: int) -> str:
-    """Another id that falls into the same partition."""
-    return next(
-        name
-        for number in range(1000)
-        if checksum(name := f"{vehicle_id}-{index}-{number}") % 2 == checksum(vehicle_id) % 2
-    )
-
-
-async def test_of_a_private_car_no_position_is_stored_and_its_distance_is_the_same(car: Car) -> None:
-    """Not in messages, not in what is under way, not in trips, and not in what is set aside."""
-    other = Car()
-    off = [{"t": at(minute), "speed_kmh": 0.0, "ignition": False} for minute in (20.1, 50.1)]
-    good = bodies([*drive(20), off[0], *drive(20, start_ms=at(30)), off[1]])
-    for one in (car, other):
-        command = SetPrivacyMode(vehicle_id=one.vehicle_id, is_private=one is car)
-        envelope = to_envelope(command, message_id="p", source="t", subject=one.vehicle_id, time_ms=MORNING_MS)
-        await service.obey(envelope, store=one.store)
-        bad = packed([{"t": at(60), "lat": 200, "lon": 8.25}], "b1", len(good))
-        await one.sends([*good, bad])
-        rows = await one.rows()
-        kept = [compact.from_row(row.key, row.values) for row in rows if "body" in row.values]
-        assert len(kept) == len(good)
-        assert [message for message in kept if message.run.lat] == ([] if one is car else kept)
-        states = [vehicle_trips.decode(bytes(row.values["state"])) for row in rows if "state" in row.values]  # type: ignore[arg-type] # bytes
-        assert [state.fold.seen.lat is None for state in states] == [one is car]
-        await one.closes()
-    for private, open_ in zip(await car.trips(), await other.trips(), strict=True):
-        names = {name for name in open_.values.keys() - private.values.keys() if name != "odata.etag"}
-        assert names >= {"start_lat", "start_lon", "end_lat", "end_lon", "start_place", "end_place", "night_share"}
-        assert private.values["polyline"] == ""
-        for name in ("distance_km", "distance_source", "duration_s", "soc_start_pct", "soc_end_pct", "samples"):
-            assert private.values[name] == open_.values[name]
-    (item,) = [item async for item in parking.parked(TELEMETRY_HUB) if item.origin.vehicle_id == car.vehicle_id]
-    body = await blobs.get(settings.PARKED_CONTAINER, item.blob)
-    assert body is not None
-    assert (item.code, "200" in item.detail, b"8.25" in body) == ("no-usable-sample", False, False)
-
-
-async def test_a_revision_of_a_car_that_is_private_since_has_no_positions(car: Car) -> None:
-    """Its earlier messages have them, until they expire."""
-    sent = two_drives()
-    await car.sends([*sent[:2], *sent[3:]])
-    await car.closes()
-    assert all("start_lat" in trip.values for trip in await car.trips())
-    command = SetPrivacyMode(vehicle_id=car.vehicle_id, is_private=True)
-    envelope = to_envelope(command, message_id="p", source="t", subject=car.vehicle_id, time_ms=MORNING_MS)
-    await service.obey(envelope, store=car.store)
-    await car.sends([sent[2]])
-    await car.closes()
-    revised = [trip.values for trip in await car.trips() if trip.values["revision"] == 2]
-    assert revised
-    for values in revised:
-        assert not {"start_lat", "end_lon", "start_place", "end_place", "start_time_zone"} & values.keys()
-        assert values["polyline"] == ""
-        assert values["distance_source"] == "speed"
-
-
 async def test_closing_a_car_that_nobody_heard_of_is_refused(car: Car) -> None:
     with pytest.raises(Rejected) as caught:
         await car.closes()
     assert caught.value.code == "unknown-vehicle"
-
-
-async def test_a_sweep_of_what_cannot_be_a_partition_is_refused(car: Car) -> None:
-    """The table service refuses such a key, which nobody could tell from trouble."""
-    with pytest.raises(Rejected) as caught:
-        await service.obey(messages.sweep_partition("s", "a/b#c", MORNING_MS), store=car.store)
-    assert caught.value.code == "bad-data"
 
 
 async def test_an_unknown_command_is_refused(car: Car) -> None:

@@ -10,7 +10,7 @@ import azure.functions as func
 import pytest
 
 from functions.trips import rollup, rollup_service, rollup_store, totals_service, triggers
-from functions.trips.rollup import Period, Totals, Trip
+from functions.trips.rollup import Period
 from functions.trips.rollup_messages import RollUpShard, roll_up_shard
 from functions.trips.rollup_store import Update
 from localcloud.services import LocalCloud
@@ -22,44 +22,24 @@ from shared.messaging.envelope import Envelope
 from shared.messaging.publisher import Outgoing
 from shared.settings import TRIP_ROLLUPS_TABLE
 from shared.storage.tables import Table, Write
-from tests.trips.rollups import Owned, RollUps, alike, at, clock_at, patched, trip
-
-# A Monday, and the weeks around it.
-MONDAY = date(2026, 4, 27)
-WEDNESDAY_NIGHT, NEXT_MONDAY_NIGHT, A_DAY_LATER = "2026-04-29T03:30:00", "2026-05-04T03:30:00", "2026-05-05T03:30:00"
-YEAR = date(2026, 1, 1), date(2027, 1, 1)
-
-
-@pytest.fixture
-def car(local_services: LocalCloud) -> Owned:
-    return Owned()
-
-
-@pytest.fixture
-def roll_ups(car: Owned, monkeypatch: pytest.MonkeyPatch) -> RollUps:
-    return patched(monkeypatch, shard(car.vehicle_id))
-
-
-async def stored(car: Owned) -> dict[Period, Totals]:
-    return dict((await rollup_store.known(car.vehicle_id, *YEAR)).totals)
-
-
-async def read(car: Owned, now: str = A_DAY_LATER) -> dict[Period, Totals]:
-    """As an API would, without the timer."""
-    return await rollup_service.read_totals(car.vehicle_id, *YEAR, clock=clock_at(now))
-
-
-async def marks(car: Owned) -> list[str]:
-    return [key for key in await car.rows() if key.startswith("~changed")]
-
-
-def week() -> list[Trip]:
-    return [
-        trip("2026-04-27T06:00:00", energy_kwh=3.0, eco_score=80.0),
-        trip("2026-04-28T22:30:00", energy_kwh=2.0, eco_score=60.0),  # Wednesday in Berlin
-        trip("2026-05-01T09:00:00"),
-    ]
-
+from tests.trips.killing import Fuse, Killed
+from tests.trips.rollups import (
+    A_DAY_LATER,
+    MONDAY,
+    NEXT_MONDAY_NIGHT,
+    WEDNESDAY_NIGHT,
+    Owned,
+    RollUps,
+    alike,
+    at,
+    clock_at,
+    marks,
+    patched,
+    read,
+    stored,
+    trip,
+    week,
+)
 
 # --- Totals
 
@@ -226,76 +206,10 @@ async def test_few_transactions_bring_many_vehicles_up_to_date(
     assert done == {"queries": 1 + 2 * 36, "commits": 3}  # of 7 rows for each vehicle, 14 of them at once
 
 
-# --- Digests
-
-
-async def test_the_digest_of_a_week_is_told_once_when_it_is_over(car: Owned, roll_ups: RollUps) -> None:
-    await car.drove(*week())
-    for night in ("2026-05-01T03:30:00", "2026-05-03T23:59:00", NEXT_MONDAY_NIGHT, A_DAY_LATER):
-        await roll_ups.run(night)
-        assert len(roll_ups.digests(car.vehicle_id)) == (night >= NEXT_MONDAY_NIGHT)
-    (digest,) = roll_ups.digests(car.vehicle_id)
-    assert (digest.monday, digest.trips, digest.distance_km, digest.driving_s) == (MONDAY, 3, 60.0, 5400.0)
-    assert (digest.energy_kwh, digest.kwh_100km, digest.eco_score, digest.fuel_l) == (5.0, 12.5, 70.0, None)
-    (event,) = (one for one in roll_ups.events.values() if one.subject == car.vehicle_id)
-    assert event.id == f"WeeklyDigestReady-{car.vehicle_id}|2026-04-27"
-    assert not {b"lat", b"lon", b"polyline", b"zone"} & set(event.data.replace(b'"', b" ").split())
-
-
-async def test_a_week_ends_with_the_place_of_its_last_trip(car: Owned, roll_ups: RollUps) -> None:
-    """Los Angeles is nine hours behind Berlin: there the week is over on Monday at 7 o'clock UTC."""
-    await car.drove(trip("2026-04-27T06:00:00"), trip("2026-05-02T20:00:00", start_time_zone="America/Los_Angeles"))
-    await roll_ups.run(NEXT_MONDAY_NIGHT)
-    assert roll_ups.digests(car.vehicle_id) == []
-    await roll_ups.run(A_DAY_LATER)
-    assert [digest.trips for digest in roll_ups.digests(car.vehicle_id)] == [2]
-
-
-async def test_what_comes_later_changes_the_totals_and_not_what_was_told(car: Owned, roll_ups: RollUps) -> None:
-    await car.drove(*week())
-    await roll_ups.run(NEXT_MONDAY_NIGHT)
-    late = trip("2026-05-02T09:00:00")
-    await car.drove(late)
-    await roll_ups.run(A_DAY_LATER)
-    assert (await stored(car))[Period(MONDAY, "week")].trips == 4
-    assert [digest.trips for digest in roll_ups.digests(car.vehicle_id)] == [3]
-    assert not [key for key in await car.rows() if key.startswith(("~digest", "~outbox"))]
-
-
-async def test_a_week_whose_trips_come_days_late_is_told_and_one_of_long_ago_is_not(
-    car: Owned, roll_ups: RollUps
-) -> None:
-    await car.drove(*week(), trip("2026-04-20T08:00:00"))
-    await roll_ups.run("2026-05-07T03:30:00")
-    assert [digest.monday for digest in roll_ups.digests(car.vehicle_id)] == [MONDAY]
-
-
-async def test_a_week_in_which_nothing_was_driven_after_all_is_not_told(car: Owned, roll_ups: RollUps) -> None:
-    await car.drove(*week())
-    await roll_ups.run(WEDNESDAY_NIGHT)
-    await car.withdrew(*week())
-    await roll_ups.run(NEXT_MONDAY_NIGHT)
-    assert roll_ups.digests(car.vehicle_id) == []
-    assert await car.rows() == {}
-
-
-async def test_many_digests_are_told_in_rounds(car: Owned, roll_ups: RollUps, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(totals_service, "DIGESTS_AT_ONCE", 2)
-    neighbours = [car, *[Owned(name) for name in alike(car.vehicle_id, 4)]]
-    for one in neighbours:
-        await one.drove(*week())
-    await roll_ups.run(NEXT_MONDAY_NIGHT)
-    assert [len(roll_ups.digests(one.vehicle_id)) for one in neighbours] == [1] * 5
-
-
 # --- A run that is cut short
 
 
 EFFECTS = 8  # transactions and sendings of a run that concern this car; with one more nothing is killed
-
-
-class Killed(BaseException):
-    """The process is gone: nothing catches this, and the broker delivers the message again."""
 
 
 @pytest.mark.parametrize("effect", range(EFFECTS + 1))
@@ -305,27 +219,17 @@ async def test_killed_between_any_two_effects_it_ends_the_same(
     """Of the timer, the part's command, and two rounds of the shard's, which tell digests."""
     monkeypatch.setattr(totals_service, "CHANGES_OF_A_VEHICLE", 2)
     await car.drove(*week())
-    commit, send, left = Table.commit, publisher.send, effect
 
-    def tick() -> None:
-        nonlocal left
-        left -= 1
-        if left == -1:
-            raise Killed
+    def is_ours(table: Table, writes: Sequence[Write]) -> bool:
+        return table.name == TRIP_ROLLUPS_TABLE and any(car.vehicle_id in write.row.key for write in writes)
 
-    async def fused_commit(table: Table, writes: Sequence[Write]) -> list[str]:
-        if table.name == TRIP_ROLLUPS_TABLE and any(car.vehicle_id in write.row.key for write in writes):
-            tick()
-        return await commit(table, writes)
-
-    async def fused_send(sent: Sequence[Outgoing]) -> None:
+    def are_ours(sent: Sequence[Outgoing]) -> bool:
         ours = {car.vehicle_id, shard(car.vehicle_id), shard(car.vehicle_id)[0]}
-        if ours & {str(one.envelope.subject) for one in sent}:
-            tick()
-        await send(sent)
+        return bool(ours & {str(one.envelope.subject) for one in sent})
 
-    monkeypatch.setattr(Table, "commit", fused_commit)
-    monkeypatch.setattr(publisher, "send", fused_send)
+    fuse = Fuse(monkeypatch, effect)
+    fuse.put_in(Table, "commit", is_ours)
+    fuse.put_in(publisher, "send", are_ours)
     killed = 0
     while True:
         try:

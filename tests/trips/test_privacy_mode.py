@@ -1,0 +1,61 @@
+"""Of a car in privacy mode no position is kept, and its trips are made all the same."""
+
+from functions.trips import compact, service, vehicle_trips
+from shared import settings
+from shared.messaging import parking
+from shared.messaging.contracts import SetPrivacyMode, to_envelope
+from shared.settings import TELEMETRY_HUB
+from shared.storage import blobs
+from tests.telemetry import packed
+from tests.trips.conftest import Car
+from tests.trips.drives import MORNING_MS, bodies, drive, two_drives
+from tests.trips.minutes import at
+
+
+async def test_of_a_private_car_no_position_is_stored_and_its_distance_is_the_same(car: Car) -> None:
+    """Not in messages, not in what is under way, not in trips, and not in what is set aside."""
+    other = Car()
+    off = [{"t": at(minute), "speed_kmh": 0.0, "ignition": False} for minute in (20.1, 50.1)]
+    good = bodies([*drive(20), off[0], *drive(20, start_ms=at(30)), off[1]])
+    for one in (car, other):
+        command = SetPrivacyMode(vehicle_id=one.vehicle_id, is_private=one is car)
+        envelope = to_envelope(command, message_id="p", source="t", subject=one.vehicle_id, time_ms=MORNING_MS)
+        await service.obey(envelope, store=one.store)
+        bad = packed([{"t": at(60), "lat": 200, "lon": 8.25}], "b1", len(good))
+        await one.sends([*good, bad])
+        rows = await one.rows()
+        kept = [compact.from_row(row.key, row.values) for row in rows if "body" in row.values]
+        assert len(kept) == len(good)
+        assert [message for message in kept if message.run.lat] == ([] if one is car else kept)
+        states = [vehicle_trips.decode(bytes(row.values["state"])) for row in rows if "state" in row.values]  # type: ignore[arg-type] # bytes
+        assert [state.fold.seen.lat is None for state in states] == [one is car]
+        await one.closes()
+    for private, open_ in zip(await car.trips(), await other.trips(), strict=True):
+        names = {name for name in open_.values.keys() - private.values.keys() if name != "odata.etag"}
+        assert names >= {"start_lat", "start_lon", "end_lat", "end_lon", "start_place", "end_place", "night_share"}
+        assert private.values["polyline"] == ""
+        for name in ("distance_km", "distance_source", "duration_s", "soc_start_pct", "soc_end_pct", "samples"):
+            assert private.values[name] == open_.values[name]
+    (item,) = [item async for item in parking.parked(TELEMETRY_HUB) if item.origin.vehicle_id == car.vehicle_id]
+    body = await blobs.get(settings.PARKED_CONTAINER, item.blob)
+    assert body is not None
+    assert (item.code, "200" in item.detail, b"8.25" in body) == ("no-usable-sample", False, False)
+
+
+async def test_a_revision_of_a_car_that_is_private_since_has_no_positions(car: Car) -> None:
+    """Its earlier messages have them, until they expire."""
+    sent = two_drives()
+    await car.sends([*sent[:2], *sent[3:]])
+    await car.closes()
+    assert all("start_lat" in trip.values for trip in await car.trips())
+    command = SetPrivacyMode(vehicle_id=car.vehicle_id, is_private=True)
+    envelope = to_envelope(command, message_id="p", source="t", subject=car.vehicle_id, time_ms=MORNING_MS)
+    await service.obey(envelope, store=car.store)
+    await car.sends([sent[2]])
+    await car.closes()
+    revised = [trip.values for trip in await car.trips() if trip.values["revision"] == 2]
+    assert revised
+    for values in revised:
+        assert not {"start_lat", "end_lon", "start_place", "end_place", "start_time_zone"} & values.keys()
+        assert values["polyline"] == ""
+        assert values["distance_source"] == "speed"
