@@ -178,7 +178,7 @@ def settle(
         chapters = in_order(rows, max(state.fold.last or _horizon(state), _horizon(state)))
         announcements += _advance(state, vehicle_id, chapters, now_ms, policy)
         announcements += _withdraw(state, now_ms, 2 * PORTION - len(announcements))
-    if close and not state.behind and (trip := as_ended(state.fold)):
+    if close and not state.behind and (trip := as_ended(state.fold, policy.rules)):
         assert state.fold.trip is not None
         state.closed_ms = state.fold.trip.end_ms
         if announcement := _announce(state, vehicle_id, trip, now_ms, policy):

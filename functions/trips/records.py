@@ -17,13 +17,13 @@ Kind = Literal["driven", "carried", "charging"]
 class Rules(NamedTuple):
     """What the fold goes by, in milliseconds and metres; see `Parameters`."""
 
-    silence_ms: int = 120_000
-    flicker_ms: int = 30_000
-    park_ms: int = 300_000
-    standstill_ms: int = 4 * 3_600_000
-    tunnel_ms: int = 30 * 60_000
-    moved_m: float = 200.0
-    harshness: Harshness = Harshness()
+    silence_ms: int
+    flicker_ms: int
+    park_ms: int
+    standstill_ms: int
+    tunnel_ms: int
+    moved_m: float
+    harshness: Harshness
 
     @classmethod
     def of(cls, parameters: Parameters) -> "Rules":

@@ -356,11 +356,11 @@ class _Folding:
         self.end(end_ms)
 
 
-def as_ended(fold: Fold) -> Trip | None:
+def as_ended(fold: Fold, rules: Rules) -> Trip | None:
     """A copy of the record under way, as if it had ended with the latest sample."""
     if fold.trip is None:
         return None
-    folding = _Folding(_copier.decode(msgspec.msgpack.encode(fold)), Rules())
+    folding = _Folding(_copier.decode(msgspec.msgpack.encode(fold)), rules)
     trip = folding.fold.trip
     assert trip is not None
     folding.end(trip.end_ms)

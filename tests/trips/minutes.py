@@ -22,9 +22,10 @@ def records(*groups: list[Values], size: int = 30, **parameters: Any) -> list[Tr
     parts = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
     fold = Fold()
     messages = [message(seq, part) for seq, part in enumerate(parts)]
-    ended, is_complete = advance(fold, in_order(messages), Rules.of(Parameters(**parameters)))
+    rules = Rules.of(Parameters(**parameters))
+    ended, is_complete = advance(fold, in_order(messages), rules)
     assert is_complete
-    last = as_ended(fold)
+    last = as_ended(fold, rules)
     return [*ended, last] if last else ended
 
 

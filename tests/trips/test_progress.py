@@ -31,7 +31,7 @@ def reference(messages: Sequence[Message]) -> list[Summary | ChargingSession]:
     """The records of all samples at once, without any state between."""
     fold = Fold()
     ended, _ = advance(fold, in_order(messages), POLICY.rules)
-    if last := as_ended(fold):
+    if last := as_ended(fold, POLICY.rules):
         ended.append(last)
     found = [summarise("car", trip, POLICY.parameters) for trip in ended]
     return [record for record in found if record is not None]

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from functions.trips import route
 from functions.trips.geodesy import DEGREE_M, decoded, distance_m
-from functions.trips.records import Fold, Rules
+from functions.trips.records import Fold
 from functions.trips.route import MAX_STRETCHES, TOLERANCE_M, Route
 from functions.trips.samples import Message, Run, in_order
 from functions.trips.segmentation import advance
-from tests.trips.drives import MORNING_MS
+from tests.trips.drives import MORNING_MS, POLICY
 from tests.trips.tracks import Fix, circle, followed, off_line_m, run_of, steered, track
 
 ROAD = [(50 + i / 1000, 8.0) for i in range(30)]
@@ -279,7 +279,7 @@ def test_whatever_happens_the_state_of_a_trip_stays_small(
     fold, largest = Fold(), 0
     for seq, start in enumerate(range(0, len(fixes), size)):
         part = run_of(fixes[start : start + size])
-        advance(fold, in_order([Message("b", seq, part.t[-1], part, {})]), Rules())
+        advance(fold, in_order([Message("b", seq, part.t[-1], part, {})]), POLICY.rules)
         largest = max(largest, len(msgspec.msgpack.encode(fold)))
     assert largest < 4096
 

@@ -8,7 +8,7 @@ from functions.trips.parameters import Parameters
 from functions.trips.records import Fold, Rules
 from functions.trips.samples import in_order
 from functions.trips.segmentation import advance, as_ended
-from tests.trips.drives import drive, message
+from tests.trips.drives import POLICY, drive, message
 from tests.trips.minutes import KM_LAT, MINUTE_MS, Values, at, carried, found, going, records, rows, standing, trips
 
 # --- ignition
@@ -322,11 +322,11 @@ def test_charging_in_silence_ends_a_trip_that_had_been_switched_off() -> None:
 def test_folding_stops_before_more_trips_end_than_asked_for() -> None:
     chapters = in_order([message(seq, drive(1, start_ms=at(5 * seq))) for seq in range(10)])
     fold = Fold()
-    ended, is_complete = advance(fold, chapters, Rules(), 3)
+    ended, is_complete = advance(fold, chapters, POLICY.rules, 3)
     assert [trip.start_ms for trip in ended] == [at(0), at(5), at(10)]
     assert not is_complete
     rest = [chapter for chapter in chapters if fold.last is not None and chapter.place(0) > fold.last]
-    ended, is_complete = advance(fold, rest, Rules())
+    ended, is_complete = advance(fold, rest, POLICY.rules)
     assert [trip.start_ms for trip in ended] == [at(minute) for minute in range(15, 45, 5)]
     assert is_complete
 
@@ -348,12 +348,12 @@ def test_messages_that_never_came_are_counted_where_they_are_missing() -> None:
 
 def test_the_copy_of_a_trip_under_way_leaves_the_fold_as_it_is() -> None:
     fold = Fold()
-    advance(fold, in_order([message(0, going(0, 5), standing(6, 8))]), Rules())
+    advance(fold, in_order([message(0, going(0, 5), standing(6, 8))]), POLICY.rules)
     assert fold.trip is not None
     pending = fold.trip.pending
-    copy = as_ended(fold)
+    copy = as_ended(fold, POLICY.rules)
     assert copy is not None
     assert copy.pending is None
     assert fold.trip.pending is pending is not None
     assert copy.measures.samples == fold.trip.measures.samples + pending.samples
-    assert as_ended(Fold()) is None
+    assert as_ended(Fold(), POLICY.rules) is None
