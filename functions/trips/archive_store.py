@@ -66,7 +66,7 @@ async def rows(vehicle_id: str, places: Sequence[str]) -> AsyncIterator[Found]:
     for partition in places:
         async for row in _outgoing(partition, vehicle_id):
             yield Found("outgoing", settings.OPEN_TRIPS_TABLE, row)
-        async for row in _messages(partition, vehicle_id, ["arrived_ms", "last_ms"]):
+        async for row in _messages(partition, vehicle_id, ["arrived_ms", "last_ms", "messages"]):
             yield Found("messages", settings.OPEN_TRIPS_TABLE, row)
     for name, history in HISTORIES.items():
         async for row in Table(name).query(vehicle_id, select=["started_at_ms", "ended_at_ms"]):
@@ -89,7 +89,7 @@ async def survey(vehicle_id: str, places: Sequence[str]) -> tuple[dict[str, int]
     """How many rows of what kind there are, and the latest moment that they tell of."""
     counts, latest = Counter[str](), 0
     async for found in rows(vehicle_id, places):
-        counts[found.kind] += 1
+        counts[found.kind] += found.row.integer("messages") if found.kind == "messages" else 1
         latest = max(latest, latest_ms(found.row.values))
     async for _ in _rollups(vehicle_id):
         counts["rollups"] += 1
@@ -133,9 +133,9 @@ async def read(vehicle_id: str, store: Store) -> Archive:
         trips=[row.values async for row in Table(settings.TRIPS_TABLE).query(vehicle_id)],
         charging_sessions=[row.values async for row in Table(settings.CHARGING_SESSIONS_TABLE).query(vehicle_id)],
         rollups={row.key.partition("|")[2]: row.values async for row in _rollups(vehicle_id)},
-        messages=[
-            compact.from_row(row.key, row.values) for place in places async for row in _messages(place, vehicle_id)
-        ],
+        messages=compact.from_rows(
+            vehicle_id, [row.values for place in places async for row in _messages(place, vehicle_id)]
+        ),
         open_trips=[(await store.load(place, [vehicle_id]))[vehicle_id].state() for place in places],
         set_aside=[
             SetAside(

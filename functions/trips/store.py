@@ -3,7 +3,7 @@
 The state's partition is that of the Event Hub and a sub-shard, so that a batch, which comes from one partition of the
 hub, is written in few transactions. It holds, by row key:
 
-- `{vehicle}` the state, `{vehicle}|{boot}|{sequence}` its messages,
+- `{vehicle}` the state, `{vehicle}|{boot}|{first}|{last}` its messages with these sequence numbers,
 - `~alarm|{time}|{vehicle}` when the sweep has to look at a vehicle: one row for each that has something due,
 - `~clock` up to which arrival the partition was taken in, `~watch` what the sweep saw of that,
 - `~record|{kind}|{vehicle}|{start}` and `~outbox|{message}` what has to be carried to the tables of trips and charging
@@ -185,7 +185,7 @@ class Store:
         """The vehicle's messages with a sample at or after `from_ms`. Raises `Unavailable`."""
         first, beyond = _messages_of(vehicle_id)
         rows = self._table.query(partition, key_from=first, key_before=beyond, at_least={"last_ms": from_ms})
-        return [compact.from_row(row.key, row.values) async for row in rows]
+        return compact.from_rows(vehicle_id, [row.values async for row in rows])
 
     async def remove_messages(self, partition: str, vehicle_id: str, until_ms: int, limit: int) -> bool | None:
         """Removes messages without a sample after `until_ms`.
@@ -256,8 +256,7 @@ def _writes(partition: str, change: Change, packed: bytes, now_ms: int) -> list[
     row = Row(partition, change.vehicle_id, {"state": packed}, change.before.etag)
     writes = [insert(row) if row.etag is None else replace(row)]
     writes += [
-        upsert(Row(partition, compact.row_key(change.vehicle_id, message), compact.row_values(message)))
-        for message in change.messages
+        upsert(Row(partition, key, values)) for key, values in compact.to_rows(change.vehicle_id, change.messages)
     ]
     alarm_ms, old_alarm_ms = change.state.alarm_ms, change.old_alarm_ms
     if alarm_ms != old_alarm_ms:

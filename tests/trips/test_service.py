@@ -140,7 +140,7 @@ async def test_a_batch_of_many_cars_takes_few_transactions(car: Car, monkeypatch
         await service.hear(batch, store=car.store)
         assert calls.total() <= 0.02 * len(batch), calls
     rows = await car.rows()
-    assert sum(row.key.count("|") == 2 and not row.key.startswith("~") for row in rows) == 900
+    assert sum(row.integer("messages") for row in rows if "messages" in row.values) == 900
 
 
 async def test_more_messages_of_a_car_than_a_transaction_holds_are_all_taken_in(car: Car) -> None:
@@ -158,7 +158,7 @@ async def test_a_car_with_many_gaps_and_a_repeated_message_does_not_block_its_pa
     gaps = [body for body in sent if msgspec.json.decode(body)["seq"] % 2]
     await car.sends(gaps)
     await car.sends([sent[6], sent[6]])
-    assert [row.key for row in await car.rows()].count(f"{car.vehicle_id}|b1|0000000006") == 1
+    assert [row.key for row in await car.rows()].count(f"{car.vehicle_id}|b1|0000000006|0000000006") == 1
 
 
 async def test_bad_messages_are_parked_with_their_reason_and_the_rest_goes_on(car: Car) -> None:

@@ -295,9 +295,8 @@ def test_a_message_with_faults_comes_back_from_its_row_exactly() -> None:
 
 
 def _check_row(message: Message) -> None:
-    key, values = compact.row_key("car-1", message), compact.row_values(message)
-    assert key == "car-1|b7f3|0000000017"
-    assert compact.from_row(key, values) == message
+    ((_, values),) = compact.to_rows("car-1", [message])
+    assert compact.from_rows("car-1", [values]) == [message]
 
 
 def test_a_message_that_fits_into_no_row_is_refused() -> None:
@@ -308,7 +307,8 @@ def test_a_message_that_fits_into_no_row_is_refused() -> None:
     }
     most = body(*(chance.randrange(2000) for _ in range(MAX_SAMPLES - 1)), **columns)
     compact.check_size(most)
-    packed = compact.row_values(used(most))["body"]
+    ((_, values),) = compact.to_rows("car-1", [used(most)])
+    packed = values["bodies"]
     assert isinstance(packed, bytes)
     assert len(packed) < 64 * 1024
     compact.check_size(body(padding=" " * 300_000))

@@ -1,6 +1,7 @@
 """A vehicle's trips in memory: rows and state as the service keeps them, without storage."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from functions.trips import agenda, compact, progress, vehicle_trips
 from functions.trips.progress import Announcement, Arrival
@@ -15,7 +16,7 @@ class Vehicle:
 
     def __init__(self) -> None:
         self.packed = vehicle_trips.encode(VehicleTrips())
-        self.rows = dict[str, Message]()
+        self.rows = dict[str, dict[str, Any]]()
         self.announced = list[Announcement]()
         self.too_late = list[Message]()
         self.now_ms = 0
@@ -31,9 +32,7 @@ class Vehicle:
         state = self.state
         intake = progress.take_in(state, "car", messages, POLICY)
         if intake.is_changed:
-            for message in intake.new:
-                key = compact.row_key("car", message)
-                self.rows[key] = compact.from_row(key, compact.row_values(message))
+            self.rows |= compact.to_rows("car", intake.new)
             self.too_late += intake.too_late
             self._save(state, intake.announcements)
         step = agenda.next_step(self.state, POLICY)
@@ -43,8 +42,12 @@ class Vehicle:
     def settle(self, *, close: bool = False) -> None:
         while (state := self.state).is_due or (close and state.is_open):
             since_ms = progress.needed_from_ms(state)
-            rows = [] if since_ms is None else [row for row in self.rows.values() if row.run.t[-1] >= since_ms]
+            rows = [] if since_ms is None else self.messages(since_ms)
             self._save(state, progress.settle(state, "car", rows, self.now_ms, POLICY, close=close))
+
+    def messages(self, since_ms: int) -> list[Message]:
+        """Those of the rows with a sample since then."""
+        return compact.from_rows("car", [row for row in self.rows.values() if row["last_ms"] >= since_ms])
 
     def close(self) -> None:
         state = self.state
@@ -68,7 +71,7 @@ class Vehicle:
                     self.settle(close=True)
                 case "tidy":
                     progress.tidy(state, now_ms, POLICY)
-                    self.rows = {key: row for key, row in self.rows.items() if row.run.t[-1] > state.horizon_ms}
+                    self.rows = {key: row for key, row in self.rows.items() if row["last_ms"] > state.horizon_ms}
                     progress.tidied(state, now_ms, rows_left=bool(self.rows))
                     self._save(state)
         return done
