@@ -23,6 +23,7 @@ def test_every_claim_is_measured_beside_its_limit(capsys: pytest.CaptureFixture[
         *["transactions/1,000 messages"] * 2,
         "transactions",
         "transactions/trip",
+        "µs/message",
         *["bytes"] * 4,
     ]
     for row in found:
