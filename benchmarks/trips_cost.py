@@ -73,7 +73,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """In bytes, of what is kept in a row or of one message there; numbers count 8."""
+    """In bytes."""
 
     median: float
     largest: float
@@ -160,21 +160,13 @@ async def measure(size: Size) -> Cost:
             await cloud.stop()
     if trips != size.cars * size.fleets:
         raise RuntimeError(f"{size.cars * size.fleets} trips were driven, {trips} are stored")
-    of_cars = [row for row in rows if not row.key.startswith("~")]
-    state = _sizes([row for row in of_cars if "|" not in row.key])
-    message = _sizes([row for row in of_cars if "|" in row.key])
+    state = _sizes([len(row.binary("state")) for row in rows if "state" in row.values])
+    message = _sizes([len(row.binary("kept")) / row.integer("messages") for row in rows if "kept" in row.values])
     return Cost(first, warm, disordered, ends, trips, sdk_cpu_s, state, message)
 
 
-def _sizes(rows: Sequence[Row]) -> Sizes:
-    sizes = [_size(row) for row in rows]
-    return Sizes(median(sizes), max(sizes))
-
-
-def _size(row: Row) -> float:
-    """Of a row of several messages, what each takes."""
-    size = sum(len(one) if isinstance(one, str | bytes) else 8 for one in row.values.values())
-    return size / row.integer("messages") if "messages" in row.values else size
+def _sizes(of_each: Sequence[float]) -> Sizes:
+    return Sizes(median(of_each), max(of_each))
 
 
 async def _started(folder: Path) -> LocalCloud:

@@ -109,7 +109,7 @@ async def _begun(vehicle_id: str, request_id: str, places: list[str], store: Sto
         begun = erasure is not None and all(rules.is_begun_anew(one.state(), erasure) for one in stored.values())
         if erasure is not None and (begun or erasure.is_done):
             return erasure
-        counts, latest_ms = await archive.survey(vehicle_id, places)
+        counts, latest_ms = await archive.survey(vehicle_id, stored)
         heard_ms = max((one.state().heard_ms for one in stored.values()), default=0)
         erased_ms = max(to_epoch_ms(clock()), heard_ms)
         erasure = Erasure(

@@ -5,15 +5,15 @@ days, in the table of open trips, partition `~erasures`: `{vehicle}|{request}`. 
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 
-from functions.trips import compact, retention, rollup_store
+from functions.trips import retention, rollup_store
 from functions.trips.erasure import Erasure, latest_ms
 from functions.trips.export import Archive, SetAside
-from functions.trips.store import Store, partition_of
+from functions.trips.store import Store, Stored, partition_of
 from shared import settings
 from shared.clock import to_epoch_ms
 from shared.identity.vehicle import shard
@@ -85,17 +85,19 @@ def _messages(partition: str, vehicle_id: str, select: Sequence[str] | None = No
     return _open_trips.query(partition, key_from=f"{vehicle_id}|", key_before=f"{vehicle_id}}}", select=select)
 
 
-async def survey(vehicle_id: str, places: Sequence[str]) -> tuple[dict[str, int], int]:
-    """How many rows of what kind there are, and the latest moment that they tell of."""
-    counts, latest = Counter[str](), 0
-    async for found in rows(vehicle_id, places):
+async def survey(vehicle_id: str, stored: Mapping[str, Stored]) -> tuple[dict[str, int], int]:
+    """How much of what kind there is beside and in these states, by place, and the latest moment that it tells of."""
+    recent = [one for state in stored.values() for one in state.kept()]
+    counts, latest = Counter[str](), max((one.last_ms for one in recent), default=0)
+    counts["messages"] = len(recent)
+    async for found in rows(vehicle_id, list(stored)):
         counts[found.kind] += found.row.integer("messages") if found.kind == "messages" else 1
         latest = max(latest, latest_ms(found.row.values))
     async for _ in _rollups(vehicle_id):
         counts["rollups"] += 1
     async for _ in parking.of_vehicle(vehicle_id, PARKED_FROM):
         counts["parked"] += 1
-    return dict(counts), latest
+    return dict(+counts), latest
 
 
 async def remove(erasure: Erasure, places: Sequence[str]) -> None:
@@ -128,15 +130,14 @@ async def remove_state(partition: str, vehicle_id: str, etag: str | None) -> Non
 async def read(vehicle_id: str, store: Store) -> Archive:
     """Everything."""
     places = await store.partitions_of(vehicle_id)
+    stored = {place: (await store.load(place, [vehicle_id]))[vehicle_id] for place in places}
     return Archive(
         vehicle_id=vehicle_id,
         trips=[row.values async for row in Table(settings.TRIPS_TABLE).query(vehicle_id)],
         charging_sessions=[row.values async for row in Table(settings.CHARGING_SESSIONS_TABLE).query(vehicle_id)],
         rollups={row.key.partition("|")[2]: row.values async for row in _rollups(vehicle_id)},
-        messages=compact.from_rows(
-            vehicle_id, [row.values for place in places async for row in _messages(place, vehicle_id)]
-        ),
-        open_trips=[(await store.load(place, [vehicle_id]))[vehicle_id].state() for place in places],
+        messages=[message for place in places for message in await store.messages(place, vehicle_id, stored[place])],
+        open_trips=[one.state() for one in stored.values()],
         set_aside=[
             SetAside(
                 source=item.origin.source,

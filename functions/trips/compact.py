@@ -1,11 +1,12 @@
-"""How messages are kept as table rows: as they were sent, deflated; those of a batch that follow each other in one row.
+"""How messages are kept: as they were sent, deflated. The latest ones beside the vehicle's state, others in rows.
 
-Every entity of a transaction costs the service more than all that the job does with its messages, so they share.
+Every entity of a transaction costs the service more than all that the job does with a message, so a message has none of
+its own: it is written with the state, again with the next ones, and moves into a row with those that it followed.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -15,9 +16,20 @@ from shared.errors import Rejected
 from shared.identity.caller import Caller
 
 MAX_BYTES = 60_000  # a table property takes 64 KiB
+RECENT_BYTES = 4_000  # that may stay beside a state: five messages of thirty samples
 
-_Kept = list[tuple[int, bytes]]  # arrival (epoch milliseconds) and body of each message of a row
-_kept = msgspec.msgpack.Decoder(_Kept)
+
+class Kept(NamedTuple):
+    """A message as it is kept, and what has to be known of it without looking into it."""
+
+    boot: str
+    seq: int
+    last_ms: int  # its last sample
+    arrived_ms: int
+    body: bytes  # deflated
+
+
+_decoder = msgspec.msgpack.Decoder(list[Kept])
 
 
 def check_size(body: bytes) -> None:
@@ -30,46 +42,65 @@ def _deflated(content: bytes) -> bytes:
     return zlib.compress(content, 1)
 
 
-def to_rows(vehicle_id: str, messages: Sequence[Message]) -> Iterator[tuple[str, dict[str, int | bytes]]]:
-    """Keys and properties of the rows for messages that were taken in together.
+def keep(message: Message) -> Kept:
+    return Kept(message.boot, message.seq, message.run.t[-1], message.arrived_ms, _deflated(message.body))
 
-    The key says which messages the row has, so that it never takes the place of other ones: `{vehicle}|{boot}|{first}|
-    {last}`. Vehicle ids and boots have no "|" in them.
+
+def encode(kept: Sequence[Kept]) -> bytes:
+    """As they are stored."""
+    return msgspec.msgpack.encode(kept)
+
+
+def decoded(stored: bytes) -> list[Kept]:
+    """What was stored."""
+    return _decoder.decode(stored)
+
+
+def each_once(kept: Iterable[Kept], since_ms: int = 0) -> list[Kept]:
+    """Those with a sample since then, each once, in the order in which they were sent."""
+    return sorted({(one.boot, one.seq): one for one in kept if one.last_ms >= since_ms}.values())
+
+
+def are_few(kept: Sequence[Kept]) -> bool:
+    """Whether they may stay beside a state."""
+    return sum(len(one.body) for one in kept) <= RECENT_BYTES
+
+
+def messages(vehicle_id: str, kept: Iterable[Kept]) -> list[Message]:
+    """The vehicle's messages: what was understood of them is understood again."""
+    sender = Caller(vehicle_id, "")
+    return [decode(zlib.decompress(one.body), sender, one.arrived_ms) for one in kept]
+
+
+def to_rows(vehicle_id: str, kept: Sequence[Kept]) -> Iterator[tuple[str, dict[str, int | bytes]]]:
+    """Keys and properties of the rows for these messages, of which there is each once, in order.
+
+    The key says which messages the row has, so that it never takes the place of others: `{vehicle}|{boot}|{first}|
+    {last}` by their sequence numbers. Vehicle ids and boots have no "|" in them.
     """
-    for part in _parts(messages):
+    for part in _parts(kept):
         first, last = part[0], part[-1]
-        kept: _Kept = [(message.arrived_ms, message.body) for message in part]
         yield (
             f"{vehicle_id}|{first.boot}|{first.seq:010d}|{last.seq:010d}",
             {
-                "last_ms": max(message.run.t[-1] for message in part),
-                "arrived_ms": max(message.arrived_ms for message in part),
+                "last_ms": max(one.last_ms for one in part),
+                "arrived_ms": max(one.arrived_ms for one in part),
                 "messages": len(part),
-                "bodies": _deflated(msgspec.msgpack.encode(kept)),
+                "kept": encode(part),
             },
         )
 
 
-def _parts(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+def _parts(kept: Sequence[Kept]) -> Iterator[Sequence[Kept]]:
     """Parts without a gap in their numbers, small enough for a row."""
     first, size = 0, 0
-    for index, message in enumerate(messages):
+    for index, one in enumerate(kept):
         if index > first:
-            before = messages[index - 1]
-            follows = message.boot == before.boot and message.seq == before.seq + 1
-            if not follows or size + len(message.body) > MAX_BYTES:
-                yield messages[first:index]
+            before = kept[index - 1]
+            follows = one.boot == before.boot and one.seq == before.seq + 1
+            if not follows or size + len(one.body) > MAX_BYTES:
+                yield kept[first:index]
                 first, size = index, 0
-        size += len(message.body)
-    if messages:
-        yield messages[first:]
-
-
-def from_rows(vehicle_id: str, rows: Iterable[Mapping[str, Any]]) -> list[Message]:
-    """The messages of the vehicle's rows, each once: what was understood of them is understood again."""
-    sender, messages = Caller(vehicle_id, ""), dict[tuple[str, int], Message]()
-    for values in rows:
-        for arrived_ms, body in _kept.decode(zlib.decompress(values["bodies"])):
-            message = decode(body, sender, arrived_ms)
-            messages.setdefault((message.boot, message.seq), message)
-    return list(messages.values())
+        size += len(one.body)
+    if kept:
+        yield kept[first:]

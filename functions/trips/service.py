@@ -169,7 +169,7 @@ async def _settle(store: Store, partition: str, vehicle_id: str, clock: Clock, *
         if not ((close and (state.is_due or state.is_open)) or _is_due(state, policy, now_ms)):
             return
         needed_from_ms = progress.needed_from_ms(state)
-        rows = [] if needed_from_ms is None else await store.messages(partition, vehicle_id, needed_from_ms)
+        rows = [] if needed_from_ms is None else await store.messages(partition, vehicle_id, stored, needed_from_ms)
         if state.is_private:
             rows = [_private(vehicle_id, row) for row in rows]
         announcements = progress.settle(state, vehicle_id, rows, now_ms, policy, close=close)
@@ -317,5 +317,5 @@ async def _tidy(store: Store, partition: str, vehicle_id: str, stored: Stored, c
     state = stored.state()
     left = await store.remove_messages(partition, vehicle_id, state.horizon_ms, REMOVED_AT_ONCE)
     if left is not None:
-        progress.tidied(state, now_ms, rows_left=left)
+        progress.tidied(state, now_ms, rows_left=left or bool(stored.recent))
         await _save(store, partition, vehicle_id, stored, state, clock)

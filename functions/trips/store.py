@@ -3,7 +3,8 @@
 The state's partition is that of the Event Hub and a sub-shard, so that a batch, which comes from one partition of the
 hub, is written in few transactions. It holds, by row key:
 
-- `{vehicle}` the state, `{vehicle}|{boot}|{first}|{last}` its messages with these sequence numbers,
+- `{vehicle}` the state and the vehicle's latest messages,
+- `{vehicle}|{boot}|{first}|{last}` earlier ones, by their sequence numbers,
 - `~alarm|{time}|{vehicle}` when the sweep has to look at a vehicle: one row for each that has something due,
 - `~clock` up to which arrival the partition was taken in, `~watch` what the sweep saw of that,
 - `~record|{kind}|{vehicle}|{start}` and `~outbox|{message}` what has to be carried to the tables of trips and charging
@@ -13,10 +14,12 @@ hub, is written in few transactions. It holds, by row key:
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from dataclasses import replace as copy_with
 from functools import partial
 
 from functions.trips import agenda, compact, rollup_store, vehicle_trips
 from functions.trips.agenda import Watch
+from functions.trips.compact import Kept
 from functions.trips.messages import event, record_values
 from functions.trips.progress import Announcement
 from functions.trips.samples import Message
@@ -53,11 +56,16 @@ class Stored:
     """A state as it was read or written; without an etag it is that of a vehicle never heard of."""
 
     packed: bytes = b""
+    recent: bytes = b""  # messages that are in no row of their own
     etag: str | None = None
 
     def state(self) -> VehicleTrips:
         """A copy for the caller."""
         return vehicle_trips.decode(self.packed) if self.packed else VehicleTrips()
+
+    def kept(self) -> list[Kept]:
+        """The messages beside the state."""
+        return compact.decoded(self.recent) if self.recent else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +84,7 @@ class Change:
 class _Transaction:
     writes: list[Write] = field(default_factory=list)
     size: int = 0
-    changes: list[tuple[Change, int, bytes]] = field(default_factory=list)  # with the state and its write's place
+    changes: list[tuple[Change, int, Stored]] = field(default_factory=list)  # with its write's place and what it writes
 
 
 def partition_of(hub_partition: str, vehicle_id: str) -> str:
@@ -137,7 +145,8 @@ class Store:
                 row = await self._table.get(partition, vehicle_id)
             if row is None:
                 return Stored()
-            stored = Stored(row.binary("state"), row.etag)
+            recent = row.binary("recent") if "recent" in row.values else b""
+            stored = Stored(row.binary("state"), recent, row.etag)
             self._keep(partition, vehicle_id, stored)
             return stored
 
@@ -170,8 +179,8 @@ class Store:
             except Conflict:
                 lost.extend(change.vehicle_id for change, _, _ in transaction.changes)
                 continue
-            for change, place, packed in transaction.changes:
-                self._keep(partition, change.vehicle_id, Stored(packed, etags[place]))
+            for change, place, stored in transaction.changes:
+                self._keep(partition, change.vehicle_id, copy_with(stored, etag=etags[place]))
         return lost
 
     def _keep(self, partition: str, vehicle_id: str, stored: Stored) -> None:
@@ -181,11 +190,12 @@ class Store:
 
     # --- messages
 
-    async def messages(self, partition: str, vehicle_id: str, from_ms: int) -> list[Message]:
+    async def messages(self, partition: str, vehicle_id: str, stored: Stored, from_ms: int = 0) -> list[Message]:
         """The vehicle's messages with a sample at or after `from_ms`. Raises `Unavailable`."""
         first, beyond = _messages_of(vehicle_id)
         rows = self._table.query(partition, key_from=first, key_before=beyond, at_least={"last_ms": from_ms})
-        return compact.from_rows(vehicle_id, [row.values async for row in rows])
+        in_rows = [one async for row in rows for one in compact.decoded(row.binary("kept"))]
+        return compact.messages(vehicle_id, compact.each_once([*in_rows, *stored.kept()], from_ms))
 
     async def remove_messages(self, partition: str, vehicle_id: str, until_ms: int, limit: int) -> bool | None:
         """Removes messages without a sample after `until_ms`.
@@ -226,14 +236,14 @@ def _transactions(
 ) -> Iterable[_Transaction]:
     current = _Transaction()
     for change in changes:
-        packed = vehicle_trips.encode(change.state)
-        writes = _writes(partition, change, packed, now_ms)
+        stored, rows = _stored(partition, change)
+        writes = [*_writes(partition, change, stored, now_ms), *rows]
         size = sum(_size(write.row) for write in writes)
         is_full = len(current.writes) + len(writes) >= MAX_TRANSACTION_ENTITIES
         if current.writes and (is_full or current.size + size > MAX_TRANSACTION_BYTES):
             yield _with_clock(current, partition, arrived_ms)
             current = _Transaction()
-        current.changes.append((change, len(current.writes), packed))
+        current.changes.append((change, len(current.writes), stored))
         current.writes.extend(writes)
         current.size += size
     if current.writes:
@@ -251,13 +261,22 @@ def _size(row: Row) -> int:
     return 1000 + sum(2 * len(value) for value in row.values.values() if isinstance(value, str | bytes))
 
 
-def _writes(partition: str, change: Change, packed: bytes, now_ms: int) -> list[Write]:
+def _stored(partition: str, change: Change) -> tuple[Stored, list[Write]]:
+    """The state and the messages that stay beside it, or else their rows. What lies behind the horizon is left out."""
+    new = [compact.keep(message) for message in change.messages]
+    kept = compact.each_once([*change.before.kept(), *new], change.state.horizon_ms + 1)
+    packed = vehicle_trips.encode(change.state)
+    if compact.are_few(kept):
+        return Stored(packed, compact.encode(kept) if kept else b""), []
+    return Stored(packed), [upsert(Row(partition, *row)) for row in compact.to_rows(change.vehicle_id, kept)]
+
+
+def _writes(partition: str, change: Change, stored: Stored, now_ms: int) -> list[Write]:
     """The state comes first."""
-    row = Row(partition, change.vehicle_id, {"state": packed}, change.before.etag)
+    row = Row(
+        partition, change.vehicle_id, {"state": stored.packed, "recent": stored.recent or None}, change.before.etag
+    )
     writes = [insert(row) if row.etag is None else replace(row)]
-    writes += [
-        upsert(Row(partition, key, values)) for key, values in compact.to_rows(change.vehicle_id, change.messages)
-    ]
     alarm_ms, old_alarm_ms = change.state.alarm_ms, change.old_alarm_ms
     if alarm_ms != old_alarm_ms:
         if old_alarm_ms is not None:

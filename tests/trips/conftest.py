@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from functions.trips import service
+from functions.trips import compact, service
+from functions.trips.compact import Kept
 from functions.trips.store import Store
 from localcloud.services import LocalCloud
 from shared import settings
@@ -75,13 +76,20 @@ class Car:
             row async for row in table.query(partition_from=f"{self.partition}-", partition_before=f"{self.partition}.")
         ]
 
+    async def kept(self) -> list[Kept]:
+        """The messages of its partitions, wherever they are kept."""
+        parts = [row.values.get("kept") or row.values.get("recent") for row in await self.rows()]
+        return [one for part in parts if isinstance(part, bytes) for one in compact.decoded(part)]
+
 
 def clock(epoch_ms: int) -> Callable[[], datetime]:
     return lambda: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=epoch_ms)
 
 
 @pytest.fixture
-def car(local_services: LocalCloud) -> Car:
+def car(local_services: LocalCloud, monkeypatch: pytest.MonkeyPatch) -> Car:
+    """Two or three of its short messages are enough to make a row of them."""
+    monkeypatch.setattr(compact, "RECENT_BYTES", 600)
     return Car()
 
 

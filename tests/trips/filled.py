@@ -58,7 +58,9 @@ async def fill(*cars: Car) -> None:
     for car in cars:
         known = Vehicle(car.vehicle_id, "Aurora", "E1", "DE")
         await registry.register(known)
-        await car.sends(a_day(), ARRIVED_MS)
+        *earlier, latest = a_day()
+        await car.sends(earlier, ARRIVED_MS)
+        await car.sends([latest], ARRIVED_MS)
         await Table(VEHICLES_TABLE).remove([Row(known.shard, car.vehicle_id)])  # no job's to erase
         await car.sends([b"hello"], ARRIVED_MS)
         claim = b'{"v":1,"boot":"b","seq":0,"t":[1],"vehicle_id":"%s"}' % car.vehicle_id.encode()

@@ -24,7 +24,7 @@ async def test_of_a_private_car_no_position_is_stored_and_its_distance_is_the_sa
         bad = packed([{"t": at(60), "lat": 200, "lon": 8.25}], "b1", len(good))
         await one.sends([*good, bad])
         rows = await one.rows()
-        kept = compact.from_rows(one.vehicle_id, [row.values for row in rows if "bodies" in row.values])
+        kept = compact.messages(one.vehicle_id, await one.kept())
         assert len(kept) == len(good)
         assert [message for message in kept if message.run.lat] == ([] if one is car else kept)
         states = [vehicle_trips.decode(bytes(row.values["state"])) for row in rows if "state" in row.values]  # type: ignore[arg-type] # bytes

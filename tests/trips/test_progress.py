@@ -241,9 +241,9 @@ def test_rows_go_after_the_retention_and_only_those_of_finished_trips() -> None:
     vehicle.sweep(at(100))
     vehicle.hear(message(2, drive(5, start_ms=at(60 * 72))))
     vehicle.sweep(at(25) + RETENTION_MS - 1)
-    assert len(vehicle.rows) == 2
+    assert len(vehicle.kept) == 3
     vehicle.sweep(at(110) + RETENTION_MS)
-    assert list(vehicle.rows) == ["car|b1|0000000002|0000000002"]
+    assert [one.seq for one in vehicle.kept] == [2]
     assert vehicle.told == [(1, False)] * 3
 
 

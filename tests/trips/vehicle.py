@@ -1,9 +1,9 @@
 """A vehicle's trips in memory: rows and state as the service keeps them, without storage."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from functions.trips import agenda, compact, progress, vehicle_trips
+from functions.trips.compact import Kept
 from functions.trips.progress import Announcement, Arrival
 from functions.trips.samples import Message
 from functions.trips.summary import ChargingSession, Summary
@@ -16,7 +16,7 @@ class Vehicle:
 
     def __init__(self) -> None:
         self.packed = vehicle_trips.encode(VehicleTrips())
-        self.rows = dict[str, dict[str, Any]]()
+        self.kept = list[Kept]()
         self.announced = list[Announcement]()
         self.too_late = list[Message]()
         self.now_ms = 0
@@ -32,7 +32,7 @@ class Vehicle:
         state = self.state
         intake = progress.take_in(state, "car", messages, POLICY)
         if intake.is_changed:
-            self.rows |= compact.to_rows("car", intake.new)
+            self.kept = compact.each_once([*self.kept, *map(compact.keep, intake.new)])
             self.too_late += intake.too_late
             self._save(state, intake.announcements)
         step = agenda.next_step(self.state, POLICY)
@@ -46,8 +46,8 @@ class Vehicle:
             self._save(state, progress.settle(state, "car", rows, self.now_ms, POLICY, close=close))
 
     def messages(self, since_ms: int) -> list[Message]:
-        """Those of the rows with a sample since then."""
-        return compact.from_rows("car", [row for row in self.rows.values() if row["last_ms"] >= since_ms])
+        """Those that are kept, with a sample since then."""
+        return compact.messages("car", compact.each_once(self.kept, since_ms))
 
     def close(self) -> None:
         state = self.state
@@ -71,8 +71,8 @@ class Vehicle:
                     self.settle(close=True)
                 case "tidy":
                     progress.tidy(state, now_ms, POLICY)
-                    self.rows = {key: row for key, row in self.rows.items() if row["last_ms"] > state.horizon_ms}
-                    progress.tidied(state, now_ms, rows_left=bool(self.rows))
+                    self.kept = compact.each_once(self.kept, state.horizon_ms + 1)
+                    progress.tidied(state, now_ms, rows_left=bool(self.kept))
                     self._save(state)
         return done
 
