@@ -140,7 +140,7 @@ async def measure(size: Size) -> Cost:
         try:
             for number in range(size.fleets):
                 in_order = Fleet(size.cars, _ONE_TRIP, _SET_OUT_S, twice=0.0, late=0.0, seed=number)
-                app = Instance(in_order, size, hub_partition=str(2 * number))
+                app = await asyncio.to_thread(Instance, in_order, size, str(2 * number))
                 await app.hear(1, first)
                 transactions = list[list[Any]]()
                 with overheard(transactions):
@@ -151,7 +151,7 @@ async def measure(size: Size) -> Cost:
                 await app.sweep(ends)
                 trips += await app.trips()
                 bad_link = Fleet(size.cars, _ONE_TRIP, _SET_OUT_S, TWICE, LATE, seed=size.fleets + number)
-                app = Instance(bad_link, size, hub_partition=str(2 * number + 1))
+                app = await asyncio.to_thread(Instance, bad_link, size, str(2 * number + 1))
                 await app.hear(1, Phase())
                 await app.hear(size.batches - 1, disordered)
                 rows += await app.rows()
@@ -181,7 +181,10 @@ async def _started(folder: Path) -> LocalCloud:
 
 
 class Instance:
-    """One instance of the app, which takes in what a fleet sends to one partition of the hub."""
+    """One instance of the app, which takes in what a fleet sends to one partition of the hub.
+
+    To be made in a thread: making the fleet's messages takes longer than connections stay open unattended.
+    """
 
     def __init__(self, fleet: Fleet, size: Size, hub_partition: str) -> None:
         self._hub_partition = hub_partition

@@ -184,7 +184,7 @@ class Route(msgspec.Struct, array_like=True):
 
     def _coarsen(self) -> None:
         """Keeps the line short."""
-        while sum(len(one.text) for one in self.stretches) > MAX_TEXT:
+        while sum([len(one.text) for one in self.stretches]) > MAX_TEXT:
             self.tolerance_m *= 2
             for one in self.stretches:
                 one.text = encoded(simplified(decoded(one.text), self.tolerance_m))

@@ -158,7 +158,9 @@ def _is_due(state: VehicleTrips, policy: Policy, now_ms: int) -> bool:
     return step is not None and step[0] == "settle" and step[1] <= now_ms
 
 
-async def _settle(store: Store, partition: str, vehicle_id: str, clock: Clock, *, close: bool = False) -> None:
+async def _settle(
+    store: Store, partition: str, vehicle_id: str, clock: Clock, *, close: bool = False, rung_ms: int = 0
+) -> None:
     """Announces what is due; with `close` everything, and the trip under way as if it had ended."""
     conflicts = 0
     while conflicts < DECISIONS:
@@ -173,7 +175,7 @@ async def _settle(store: Store, partition: str, vehicle_id: str, clock: Clock, *
         if state.is_private:
             rows = [_private(vehicle_id, row) for row in rows]
         announcements = progress.settle(state, vehicle_id, rows, now_ms, policy, close=close)
-        set_alarm(state, policy)
+        set_alarm(state, policy, rung_ms)
         change = Change(vehicle_id, stored, old_alarm_ms, state, announcements=announcements)
         conflicts += len(await store.save(partition, [change], now_ms))
     raise Conflict("trips: the state of a vehicle changes faster than its trips can be announced")
@@ -295,13 +297,15 @@ async def _attend(store: Store, partition: str, vehicle_id: str, time_ms: int, c
             case "waive":
                 await _waive(store, partition, vehicle_id, clock)
             case "settle":
-                await _settle(store, partition, vehicle_id, clock)
+                await _settle(store, partition, vehicle_id, clock, rung_ms=time_ms)
             case "close":
-                await _settle(store, partition, vehicle_id, clock, close=True)
+                await _settle(store, partition, vehicle_id, clock, close=True, rung_ms=time_ms)
             case "tidy":
                 await _tidy(store, partition, vehicle_id, stored, clock)
     stored = (await store.load(partition, [vehicle_id]))[vehicle_id]
-    await _save(store, partition, vehicle_id, stored, stored.state(), clock, rung_ms=time_ms)
+    state = stored.state()
+    if state.alarm_ms is not None and state.alarm_ms <= time_ms:
+        await _save(store, partition, vehicle_id, stored, state, clock, rung_ms=time_ms)
 
 
 async def _tidy(store: Store, partition: str, vehicle_id: str, stored: Stored, clock: Clock) -> None:
