@@ -8,7 +8,7 @@ hub, is written in few transactions. It holds, by row key:
 - `~alarm|{time}|{vehicle}` when the sweep has to look at a vehicle: one row for each that has something due,
 - `~clock` up to which arrival the partition was taken in, `~watch` what the sweep saw of that,
 - `~record|{kind}|{vehicle}|{start}` and `~outbox|{message}` what has to be carried to the tables of trips and charging
-  sessions and to other jobs.
+  sessions (`record_store`) and to other jobs.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass, field, fields
 from dataclasses import replace as copy_with
 from functools import partial
 
-from functions.trips import agenda, compact, rollup_store, vehicle_trips
+from functions.trips import agenda, compact, record_store, vehicle_trips
 from functions.trips.agenda import Watch
 from functions.trips.compact import Kept
-from functions.trips.messages import event, record_values
+from functions.trips.messages import event
 from functions.trips.progress import Announcement
 from functions.trips.samples import Message
 from functions.trips.vehicle_trips import VehicleTrips
@@ -36,7 +36,6 @@ from shared.storage.tables import (
     Write,
     delete,
     insert,
-    newest_first,
     replace,
     upsert,
 )
@@ -47,8 +46,7 @@ CONCURRENT_READS = 16
 MAX_TRANSACTION_BYTES = 3_500_000  # the service takes 4 MiB
 
 _PARTITIONS = "~partitions"  # lists the other partitions
-_CLOCK, _WATCH, _ALARM, _RECORD = "~clock", "~watch", "~alarm|", "~record|"
-CARRY_ATTEMPTS = 5
+_CLOCK, _WATCH, _ALARM = "~clock", "~watch", "~alarm|"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,16 +215,7 @@ class Store:
 
     async def flush(self, partition: str) -> None:
         """Carries what waits in the partition to the table of trips and to other jobs. Raises `Unavailable`."""
-        waiting = [row async for row in self._table.query(partition, key_from=_RECORD, key_before=_RECORD + "\uffff")]
-        for row in waiting:
-            await _carry(row)
-        await rollup_store.note_changed(
-            (str(row.values["vehicle_id"]), row.integer("started_at_ms"))
-            for row in waiting
-            if row.values["kind"] != "charging"
-        )
-        # Not what another instance carried as well, or what a newer revision followed.
-        await self._table.commit_each([delete(row)] for row in waiting)
+        await record_store.carry(self._table, partition)
         await outbox.flush(self._table, partition)
         self._flushed.add(partition)
 
@@ -284,9 +273,7 @@ def _writes(partition: str, change: Change, stored: Stored, now_ms: int) -> list
         if alarm_ms is not None:
             writes.append(upsert(Row(partition, _alarm(alarm_ms, change.vehicle_id))))
     for announcement in change.announcements:
-        key = f"{_RECORD}{announcement.kind}|{change.vehicle_id}|{announcement.start_ms}"
-        values = record_values(change.vehicle_id, announcement, change.state.model)
-        writes.append(upsert(Row(partition, key, values)))
+        writes.append(record_store.waiting(partition, change.vehicle_id, announcement, change.state.model))
         if envelope := event(change.vehicle_id, announcement, now_ms):
             writes += outbox.rows(partition, [Outgoing(settings.DOMAIN_EVENTS, envelope)])
     return writes
@@ -298,28 +285,3 @@ def _alarm(moment_ms: int, vehicle_id: str) -> str:
 
 def _messages_of(vehicle_id: str) -> tuple[str, str]:
     return f"{vehicle_id}|", f"{vehicle_id}}}"  # "}" follows "|"
-
-
-async def _carry(outgoing: Row) -> None:
-    """Brings the record's row up to this revision, never back to an older one, or removes it if it is withdrawn."""
-    is_charging = outgoing.values["kind"] == "charging"
-    records = Table(settings.CHARGING_SESSIONS_TABLE if is_charging else settings.TRIPS_TABLE)
-    revision, vehicle_id = outgoing.integer("revision"), str(outgoing.values["vehicle_id"])
-    key = newest_first(outgoing.integer("started_at_ms"))
-    stored = await records.get(vehicle_id, key) if revision > 1 else None
-    for _ in range(CARRY_ATTEMPTS):
-        is_ours = stored is not None and stored.values["kind"] == outgoing.values["kind"]
-        if stored is not None and is_ours and stored.integer("revision") >= revision:
-            return
-        if "ended_at_ms" not in outgoing.values:
-            write = delete(stored) if stored is not None and is_ours else None
-        else:
-            row = Row(vehicle_id, key, outgoing.values, stored.etag if stored else None)
-            write = insert(row) if stored is None else replace(row)
-        try:
-            await records.commit([write] if write else [])
-        except Conflict:
-            stored = await records.get(vehicle_id, key)
-        else:
-            return
-    raise Conflict("the row of a trip changes faster than it can be written")

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from functions.trips import rollup_service, rollup_store, service
-from functions.trips import store as trip_store
+from functions.trips import record_store, rollup_service, rollup_store, service
 from functions.trips.erasure import MARK_MS, SECOND_LOOK_MS, FinishErasure, ForgetErasures
 from functions.trips.rollup_messages import RollUpShard, roll_up_shard
 from shared.clock import from_epoch_ms
@@ -73,7 +72,7 @@ async def fill(*cars: Car) -> None:
         await rollup_service.obey(roll_up_shard(rolling, ARRIVED_MS), clock=clock(ARRIVED_MS))
         await rollup_store.note_changed([(car.vehicle_id, MORNING_MS)])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trip_store, "_carry", _failing)
+        patch.setattr(record_store, "_carry", _failing)
         for car in cars:  # last, because whatever is taken in carries what waits in the partition
             with pytest.raises(Unavailable):
                 await car.closes()

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.trips import archive_service, service, vehicle_trips
-from functions.trips import store as trip_store
+from functions.trips import archive_service, record_store, service, vehicle_trips
 from functions.trips.archive_store import PARKED_FROM
 from functions.trips.erasure import MARK_MS, SECOND_LOOK_MS
 from functions.trips.progress import Arrival
@@ -150,7 +149,7 @@ async def test_what_was_read_before_and_is_written_after_goes_at_the_second_look
     waiting = [row for row in await car.rows() if row.key.startswith("~record|")]
     await erase(car)
     for row in waiting:
-        await trip_store._carry(row)
+        await record_store._carry(row)
     message = car.message(b"hello", arrived_ms=ARRIVED_MS)
     await parking.park(message.origin, Rejected("bad-telemetry", "no JSON"), message.body)
     assert {"Trips: CAR", "Parked: ~CAR"} <= await places(car)
