@@ -32,6 +32,7 @@ from shared.identity.vehicle import check_vehicle_id
 from shared.messaging.contracts import CloseTrip
 
 TIMEOUT_S = 300.0
+SETTINGS = {"TRIP_SAMPLE_MAX_AGE_DAYS": "36525"}  # a recording is sent years after the drive
 _UNCHANGED = ("distance_km", "duration_s", "idle_s", "max_speed_kmh", "soc_start_pct", "soc_end_pct", "fuel_l")
 
 
@@ -58,7 +59,7 @@ async def replay(
     except (RecordingError, Rejected) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    async with workspace(directory, "replay") as cloud:
+    async with workspace(directory, "replay", SETTINGS) as cloud:
         replayed = await run(cloud.layout, recordings, vehicle_id, disorder=disorder)
     if as_json:
         print(json.dumps(replayed.as_json(), indent=2))
@@ -83,7 +84,7 @@ def read_in_order(drives: Sequence[Path]) -> list[list[Sample]]:
 async def run(
     layout: Layout, recordings: Sequence[Sequence[Sample]], vehicle_id: str, *, disorder: int | None = None
 ) -> Replayed:
-    """Drives the car through a running local cloud, each recording a power cycle of it.
+    """Drives the car through a running local cloud with `SETTINGS`, each recording a power cycle of it.
 
     Raises `TimeoutError` if the app does not get through.
     """

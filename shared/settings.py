@@ -103,6 +103,7 @@ class Settings:
     trip_flicker_s: int  # an ignition that is off for so long ends the trip
     trip_close_after_s: int  # no message for so long: the car sleeps, its open trip is over
     trip_lateness_s: int  # how long a finished trip waits for messages that are still missing
+    trip_sample_max_age_days: int  # what was measured longer before it arrived has a wrong clock
     trip_retention_days: int  # trips and charging sessions are kept so long after they began
     trip_position_retention_days: int  # and where they went so long
     trip_parameters: str  # what differs between brands, models and markets: docs/trips.md
@@ -135,6 +136,7 @@ class Settings:
             trip_flicker_s=read.integer("TRIP_FLICKER_S", 30, 1, 3600),
             trip_close_after_s=read.integer("TRIP_CLOSE_AFTER_S", 900, 1, 86_400),
             trip_lateness_s=read.integer("TRIP_LATENESS_S", 3600, 0, 72 * 3600),
+            trip_sample_max_age_days=read.integer("TRIP_SAMPLE_MAX_AGE_DAYS", 30, 3, 36_525),
             trip_retention_days=read.integer("TRIP_RETENTION_DAYS", 1096, *RETENTION_DAYS),
             trip_position_retention_days=read.integer("TRIP_POSITION_RETENTION_DAYS", 90, *RETENTION_DAYS),
             trip_parameters=values.get("TRIP_PARAMETERS") or "{}",

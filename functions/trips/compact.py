@@ -6,12 +6,13 @@ its own: it is written with the state, again with the next ones, and moves into 
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
 from functions.trips.samples import Message
-from functions.trips.telemetry import decode
+from functions.trips.telemetry import MAX_AGE_MS, NoUsableSample, decode
 from shared.errors import Rejected
 from shared.identity.caller import Caller
 
@@ -66,10 +67,16 @@ def are_few(kept: Sequence[Kept]) -> bool:
     return sum(len(one.body) for one in kept) <= RECENT_BYTES
 
 
-def messages(vehicle_id: str, kept: Iterable[Kept]) -> list[Message]:
-    """The vehicle's messages: what was understood of them is understood again."""
-    sender = Caller(vehicle_id, "")
-    return [decode(zlib.decompress(one.body), sender, one.arrived_ms) for one in kept]
+def messages(vehicle_id: str, kept: Iterable[Kept], max_age_ms: int = MAX_AGE_MS) -> list[Message]:
+    """The vehicle's messages: what was understood of them is understood again.
+
+    By their arrival, so it does not matter when they are read. What an older version believed may be left out.
+    """
+    sender, understood = Caller(vehicle_id, ""), list[Message]()
+    for one in kept:
+        with suppress(NoUsableSample):
+            understood.append(decode(zlib.decompress(one.body), sender, one.arrived_ms, max_age_ms))
+    return understood
 
 
 def to_rows(vehicle_id: str, kept: Sequence[Kept]) -> Iterator[tuple[str, dict[str, int | bytes]]]:

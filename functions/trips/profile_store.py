@@ -1,13 +1,19 @@
-"""What a vehicle is and what its driver has chosen, as its trips need it."""
+"""What is configured, what a vehicle is and what its driver has chosen, as its trips need it."""
 
 import asyncio
 from functools import cache
 
 from functions.trips.agenda import Policy
 from functions.trips.parameters import ParameterBook, Parameters
+from functions.trips.telemetry import DAY_MS
 from functions.trips.vehicle_trips import VehicleTrips
 from shared.identity import privacy, registry
 from shared.settings import settings
+
+
+def sample_max_age_ms() -> int:
+    """How long before it arrives a sample may have been measured. Raises `Misconfigured`."""
+    return settings().trip_sample_max_age_days * DAY_MS
 
 
 @cache

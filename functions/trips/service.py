@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functions.trips import archive_service, compact, messages, progress, rollup_service
 from functions.trips.agenda import Policy, next_step, set_alarm
 from functions.trips.messages import SweepPartition
-from functions.trips.profile_store import look_up, policy_of
+from functions.trips.profile_store import look_up, policy_of, sample_max_age_ms
 from functions.trips.progress import Arrival, Intake
 from functions.trips.samples import Message as Telemetry
 from functions.trips.store import Change, Store, Stored, partition_of
@@ -60,7 +60,7 @@ async def hear(received: Sequence[DeviceMessage], *, store: Store = _warm, clock
         vehicle_id, arrived_ms = message.caller.vehicle_id, to_epoch_ms(message.arrived_at)
         of_vehicle = batch[partition_of(message.partition, vehicle_id)][vehicle_id]
         try:
-            telemetry = decode(message.body, message.caller, arrived_ms)
+            telemetry = decode(message.body, message.caller, arrived_ms, sample_max_age_ms())
             compact.check_size(message.body)
         except Rejected as reason:
             if await archive_service.is_erased(vehicle_id, arrived_ms):
@@ -143,7 +143,8 @@ async def _states(store: Store, partition: str, vehicle_ids: Iterable[str]) -> d
 
 def _private(vehicle_id: str, message: Telemetry) -> Telemetry:
     """The message without positions. A sample of which just the position was at fault can be used so."""
-    return decode(without_position(message.body), Caller(vehicle_id, ""), message.arrived_ms)
+    body, sender = without_position(message.body), Caller(vehicle_id, "")
+    return decode(body, sender, message.arrived_ms, sample_max_age_ms())
 
 
 async def _park(vehicle_id: str, intake: Intake, origins: Mapping[tuple[str, str, int], DeviceMessage]) -> None:

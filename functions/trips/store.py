@@ -21,6 +21,7 @@ from functions.trips import agenda, compact, record_store, vehicle_trips
 from functions.trips.agenda import Watch
 from functions.trips.compact import Kept
 from functions.trips.messages import event
+from functions.trips.profile_store import sample_max_age_ms
 from functions.trips.progress import Announcement
 from functions.trips.samples import Message
 from functions.trips.vehicle_trips import VehicleTrips
@@ -193,7 +194,7 @@ class Store:
         first, beyond = _messages_of(vehicle_id)
         rows = self._table.query(partition, key_from=first, key_before=beyond, at_least={"last_ms": from_ms})
         in_rows = [one async for row in rows for one in compact.decoded(row.binary("kept"))]
-        return compact.messages(vehicle_id, compact.each_once([*in_rows, *stored.kept()], from_ms))
+        return compact.messages(vehicle_id, compact.each_once([*in_rows, *stored.kept()], from_ms), sample_max_age_ms())
 
     async def remove_messages(self, partition: str, vehicle_id: str, until_ms: int, limit: int) -> bool | None:
         """Removes messages without a sample after `until_ms`.

@@ -3,6 +3,11 @@
 A sample with an impossible value is dropped and counted by reason; only a message without any usable sample is at
 fault as a whole. Recordings show why: clocks in 2000, 2006 or 2060 and longitudes of 1555° in the middle of a drive.
 
+A clock is held against the message's arrival, which the hub tells, and against the rest of the message. Nothing is
+measured after it arrived: a clock that shows local time for UTC is found so where it is ahead, since time zones are
+whole quarters of an hour. Long before it arrived is the time of a clock that was never set and counts from the day on
+which its software was built.
+
 A message without any fault, the rule, is decoded in one go with all limits checked by the decoder; any other one is
 decoded again without limits and looked at sample by sample.
 """
@@ -22,8 +27,10 @@ from shared.messaging.bodies import BODY_ERRORS, fault
 
 VERSION = 1
 MAX_SAMPLES = 600
-OLDEST_MS = 1_420_070_400_000  # 2015-01-01: older clocks are unset ones or victims of a GPS week rollover
-NEWEST_AFTER_ARRIVAL_MS = 24 * 3_600_000
+DAY_MS = 86_400_000
+MAX_AGE_MS = 30 * DAY_MS  # cars are shipped, or parked underground for weeks, and then tell what they kept
+OLDEST_MS = 1_420_070_400_000  # 2015-01-01: also where recordings are believed, however old, none is as old
+AHEAD_MS = 5 * 60_000  # cheap clocks are as far apart, time zones farther
 FROM_MEDIAN_MS = 3_600_000
 
 _LAST_FORMATTABLE_MS = 253_402_300_799_000  # the year 9999
@@ -118,15 +125,16 @@ _version = msgspec.json.Decoder(_Version)
 _body = msgspec.json.Decoder(_Body)
 
 
-def decode(body: bytes, sender: Caller, arrived_ms: int) -> Message:
+def decode(body: bytes, sender: Caller, arrived_ms: int, max_age_ms: int = MAX_AGE_MS) -> Message:
     """What can be used of a message that arrived at `arrived_ms` (epoch milliseconds).
 
-    Raises `Rejected` if the body is not a telemetry message of this sender, `NoUsableSample` if nothing is left of it.
+    What was measured more than `max_age_ms` before is not believed. Raises `Rejected` if the body is not a telemetry
+    message of this sender, `NoUsableSample` if nothing is left of it.
     """
     try:
-        return _without_fault(_faultless.decode(body), sender, arrived_ms, body)
+        return _without_fault(_faultless.decode(body), sender, arrived_ms, max_age_ms, body)
     except BODY_ERRORS:
-        return _with_faults(body, sender, arrived_ms)
+        return _with_faults(body, sender, arrived_ms, max_age_ms)
 
 
 def without_position(body: bytes) -> bytes:
@@ -140,13 +148,14 @@ def without_position(body: bytes) -> bytes:
     return msgspec.json.encode({"v": VERSION} | {name: told[name] for name in told if name not in {"lat", "lon"}})
 
 
-def _without_fault(message: Any, sender: Caller, arrived_ms: int, body: bytes) -> Message:
+def _without_fault(message: Any, sender: Caller, arrived_ms: int, max_age_ms: int, body: bytes) -> Message:
     """Raises `ValidationError` for what has to be looked at sample by sample."""
     t, steps = list(accumulate(message.t)), message.t
     del steps[0]
     if (
         t[0] < OLDEST_MS
-        or t[-1] > arrived_ms + NEWEST_AFTER_ARRIVAL_MS
+        or t[0] < arrived_ms - max_age_ms
+        or t[-1] > arrived_ms + AHEAD_MS
         or t[-1] - t[0] > FROM_MEDIAN_MS
         or (steps and min(steps) < 0)
     ):
@@ -190,7 +199,7 @@ def _full(column: list[T], count: int) -> list[T]:
     raise msgspec.ValidationError(f"a column has {len(column)} values for {count} samples")
 
 
-def _with_faults(body: bytes, sender: Caller, arrived_ms: int) -> Message:
+def _with_faults(body: bytes, sender: Caller, arrived_ms: int, max_age_ms: int = MAX_AGE_MS) -> Message:
     try:
         version = _version.decode(body).v
         if version != VERSION:
@@ -202,7 +211,7 @@ def _with_faults(body: bytes, sender: Caller, arrived_ms: int) -> Message:
         raise Rejected("bad-telemetry", fault(error)) from error
     sender.must_be(message.vehicle_id)
     t = list(accumulate(message.t))
-    kept, dropped, first_fault = _usable(t, columns, arrived_ms)
+    kept, dropped, first_fault = _usable(t, columns, arrived_ms, max_age_ms)
     if not kept:
         raise NoUsableSample(first_fault, message.boot, message.seq)
     kept.sort(key=t.__getitem__)  # stable: what was measured at one moment stays in its order
@@ -225,14 +234,16 @@ def _pair(columns: dict[str, list[Any]]) -> None:
         columns["lon"] = [value if is_known else None for value, is_known in zip(lon, known, strict=True)]
 
 
-def _usable(t: Sequence[int], columns: dict[str, list[Any]], arrived_ms: int) -> tuple[list[int], Counter[str], str]:
+def _usable(
+    t: Sequence[int], columns: dict[str, list[Any]], arrived_ms: int, max_age_ms: int
+) -> tuple[list[int], Counter[str], str]:
     """The indices of the samples that can be used, the others by reason, and the first fault in words."""
-    newest_ms = arrived_ms + NEWEST_AFTER_ARRIVAL_MS
-    credible = sorted(moment_ms for moment_ms in t if OLDEST_MS <= moment_ms <= newest_ms)
+    credible = sorted(moment_ms for moment_ms in t if _fault_at_arrival(moment_ms, arrived_ms, max_age_ms) is None)
     median_ms = credible[(len(credible) - 1) // 2] if credible else None
     kept, dropped, first_fault = list[int](), Counter[str](), ""
     for index, moment_ms in enumerate(t):
-        found = _clock_fault(moment_ms, newest_ms, median_ms) or _value_fault(columns, index)
+        clock = _fault_at_arrival(moment_ms, arrived_ms, max_age_ms) or _fault_among_others(moment_ms, median_ms)
+        found = ("clock", f"time {_readable(moment_ms)} is {clock}") if clock else _value_fault(columns, index)
         if found is None:
             kept.append(index)
             continue
@@ -241,14 +252,17 @@ def _usable(t: Sequence[int], columns: dict[str, list[Any]], arrived_ms: int) ->
     return kept, dropped, first_fault
 
 
-def _clock_fault(t: int, newest_ms: int, median_ms: int | None) -> tuple[str, str] | None:
-    if t < OLDEST_MS:
-        return "clock", f"time {_readable(t)} is before 2015"
-    if t > newest_ms:
-        return "clock", f"time {_readable(t)} is more than 24 h after its arrival"
-    if median_ms is not None and abs(t - median_ms) > FROM_MEDIAN_MS:
-        return "clock", f"time {_readable(t)} is more than an hour from the rest of the message"
-    return None
+def _fault_at_arrival(moment_ms: int, arrived_ms: int, max_age_ms: int) -> str | None:
+    if moment_ms < OLDEST_MS:
+        return "before 2015"
+    if moment_ms < arrived_ms - max_age_ms:
+        return f"more than {max_age_ms / DAY_MS:g} days before its arrival"
+    return f"more than {AHEAD_MS // 60_000} minutes after its arrival" if moment_ms > arrived_ms + AHEAD_MS else None
+
+
+def _fault_among_others(moment_ms: int, median_ms: int | None) -> str | None:
+    is_far = median_ms is not None and abs(moment_ms - median_ms) > FROM_MEDIAN_MS
+    return "more than an hour from the rest of the message" if is_far else None
 
 
 def _value_fault(columns: dict[str, list[Any]], index: int) -> tuple[str, str] | None:

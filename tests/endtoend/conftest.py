@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from localcloud import replay
 from localcloud.configuration import load
 from localcloud.layout import Layout
 from localcloud.services import LocalCloud, running
@@ -15,7 +16,8 @@ WITNESS = "witness"
 
 @pytest.fixture
 async def cloud(tmp_path: Path) -> AsyncIterator[LocalCloud]:
-    """As `make up` has it, on free ports, with a subscription of the tests' own."""
+    """As `make up` has it, on free ports, with a subscription of the tests' own; old drives are believed."""
     config = with_witnesses(tmp_path, WITNESS)
-    async with running(LocalCloud(Layout(tmp_path).on_free_ports(), configuration=load([config]))) as local_cloud:
+    layout, configuration = Layout(tmp_path).on_free_ports(), load([config])
+    async with running(LocalCloud(layout, configuration=configuration, settings=replay.SETTINGS)) as local_cloud:
         yield local_cloud

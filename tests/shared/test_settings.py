@@ -20,6 +20,7 @@ def test_everything_else_has_a_default() -> None:
     loaded = Settings.from_mapping(REQUIRED)
     assert loaded.issuing_ca_key_file == Path("ca.key")
     assert loaded.trip_silence_s == 120
+    assert loaded.trip_sample_max_age_days == 30
     assert loaded.smtp_username is None
 
 
@@ -42,6 +43,7 @@ def test_a_missing_setting_is_named(name: str) -> None:
         ("COMMAND_RETRY_S", "inf"),
         ("TRIP_RETENTION_DAYS", "0"),
         ("TRIP_POSITION_RETENTION_DAYS", "6"),
+        ("TRIP_SAMPLE_MAX_AGE_DAYS", "2"),
         ("PARKED_RETENTION_DAYS", "0"),
     ],
 )

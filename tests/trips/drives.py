@@ -1,9 +1,11 @@
 """Recorded drives as the telemetry that a car would have sent, and short drives made up for a purpose."""
 
 import csv
+import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from functions.trips.agenda import Policy
@@ -16,6 +18,7 @@ from tests.telemetry import packed
 
 POLICY = Policy(parameters=Parameters(), close_after_ms=900_000, lateness_ms=3_600_000)
 MORNING_MS = 1_750_000_000_000
+DAY_MS = 86_400_000
 
 _COLUMNS = {
     "lat": "lat",
@@ -52,10 +55,14 @@ def message(seq: int, *groups: Iterable[dict[str, Any]], boot: str = "b1", arriv
     return decode(packed(rows, boot, seq), Caller("car", ""), arrived_ms)
 
 
-def decoded(sent: Iterable[bytes], arrived_ms: int = 1_800_000_000_000) -> list[Message | Arrival]:
-    """What arrives of the messages, at once; those without a usable sample as mere arrivals."""
-    messages = list[Message | Arrival]()
-    for body in sent:
+def decoded(sent: Iterable[bytes], arrived_ms: int | None = None) -> list[Message | Arrival]:
+    """What arrives of the messages, at once; those without a usable sample as mere arrivals.
+
+    If nobody says when, it is on the day after the drive, by the median of the messages' clocks.
+    """
+    bodies, messages = list(sent), list[Message | Arrival]()
+    arrived_ms = int(median(json.loads(body)["t"][0] for body in bodies)) + DAY_MS if arrived_ms is None else arrived_ms
+    for body in bodies:
         try:
             messages.append(decode(body, Caller("car", ""), arrived_ms))
         except NoUsableSample as reason:

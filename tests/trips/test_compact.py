@@ -39,6 +39,11 @@ def test_a_message_that_is_kept_twice_counts_once_and_takes_no_others_place() ->
     assert len(dict(compact.to_rows("car", compact.each_once([*_kept(3), *_kept(3)])))) == 1
 
 
+def test_what_an_older_version_believed_and_this_one_does_not_is_left_out() -> None:
+    ahead = compact.keep(message(1, [{"t": at(60)}]))._replace(arrived_ms=at(0))
+    assert [one.seq for one in compact.messages("car", [*_kept(0), ahead, *_kept(2)])] == [0, 2]
+
+
 def test_no_row_exceeds_what_a_property_takes() -> None:
     """Not even with bodies that cannot be deflated."""
     chance = Random(1)

@@ -16,8 +16,8 @@ from shared.errors import Rejected
 from shared.identity.caller import Caller
 from tests.contract import CONTRACT, SCHEMA
 
-ARRIVED_MS = 1_800_000_000_000
 START_MS = 1_750_000_000_000
+ARRIVED_MS = START_MS + 3_600_000
 NOT_USED = "alt_m"
 COLUMNS = {name: field for name, field in SCHEMA["properties"].items() if "$ref" in field and name != NOT_USED}
 TYPES = {name: field["items"].get("type", ["string", "null"]) for name, field in COLUMNS.items()}

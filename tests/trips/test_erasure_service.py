@@ -191,7 +191,7 @@ async def test_what_comes_after_an_erasure_begins_anew_and_no_repetition_takes_i
 
 
 async def test_samples_of_a_clock_that_is_ahead_go_too(car: Car, commands: list[Outgoing]) -> None:
-    await car.sends(bodies(drive(20, start_ms=ERASED_MS + 5 * 3_600_000)), ARRIVED_MS)
+    await car.sends(bodies(drive(3, start_ms=ERASED_MS + 30_000)), ARRIVED_MS)
     await car.closes()
     assert len(await car.trips()) == 1
     await erase(car)
@@ -288,7 +288,7 @@ async def test_it_is_known_of_each_message_whether_it_is_of_before(car: Car, com
     assert await archive_service.is_erased(car.vehicle_id, ERASED_MS)
     assert not await archive_service.is_erased(car.vehicle_id, ERASED_MS + 1)
     assert not await archive_service.is_erased(car.vehicle_id[:-1], ERASED_MS)
-    assert await is_dropped(ERASED_MS, ERASED_MS + 5_000_000), "the clock is ahead"
+    assert await is_dropped(ERASED_MS, ERASED_MS + 200_000), "the clock is ahead"
     assert await is_dropped(ERASED_MS + 1, ERASED_MS), "it comes late"
     assert not await is_dropped(ERASED_MS + 1, ERASED_MS + 1)
     arrivals = [Arrival("b9", seq, ERASED_MS + seq) for seq in (0, 1)]
@@ -297,7 +297,7 @@ async def test_it_is_known_of_each_message_whether_it_is_of_before(car: Car, com
 
 async def test_what_the_hub_delivers_again_leaves_no_trace(car: Car, commands: list[Outgoing]) -> None:
     """Good messages, bad ones, and those of a clock that is ahead: nothing is taken in, and nothing is parked."""
-    ahead = bodies(drive(20, start_ms=ERASED_MS + 5 * 3_600_000), boot="ahead")
+    ahead = bodies(drive(3, start_ms=ERASED_MS + 30_000), boot="ahead")
     await fill(car)
     await erase(car)
     for batch in (a_day(), [b"hello"], ahead, [packed([{"t": 5}], "b1", 99)], [*a_day(), b"hello"]):

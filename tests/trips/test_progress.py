@@ -79,7 +79,7 @@ def _messages(draw: st.DrawFn) -> list[Message]:
                 rows.append({"t": t} | row | ({"lon": 8.0} if "lat" in row else {}))
             if seq % 3:
                 rows.insert(0, {"t": 0})
-            messages.append(message(seq, rows, boot=boot, arrived_ms=MORNING_MS + 10**8))
+            messages.append(message(seq, rows, boot=boot, arrived_ms=MORNING_MS + 10**9))
     return messages
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,9 @@ import pytest
 from functions.trips import compact, service
 from functions.trips.compact import RECENT_BYTES
 from functions.trips.store import Store
+from shared import settings
 from shared.errors import Rejected, Unavailable
+from shared.identity import privacy
 from shared.messaging import publisher
 from shared.messaging.contracts import StartCampaign, to_envelope
 from shared.messaging.publisher import Outgoing
@@ -27,10 +29,9 @@ from tests.trips.minutes import at
 
 
 async def test_a_recorded_drive_is_stored_and_told_once(car: Car, drives: Path, announced: Announced) -> None:
-    now_ms = at(60 * 24 * 500)
-    await car.sends(
-        bodies(recorded(drives / "twizy-t3-04-22-2021-1.csv", drives / "twizy-t3-04-22-2021-2.csv")), now_ms
-    )
+    samples = recorded(drives / "twizy-t3-04-22-2021-1.csv", drives / "twizy-t3-04-22-2021-2.csv")
+    now_ms = samples[-1]["t"] + 5000
+    await car.sends(bodies(samples), now_ms)
     assert len(await car.trips()) == 1, "the second one is under way"
     await car.closes()
     first, second = await car.trips()
@@ -147,7 +148,7 @@ async def test_a_batch_of_many_cars_takes_few_transactions(car: Car, monkeypatch
 async def test_more_messages_of_a_car_than_a_transaction_holds_are_all_taken_in(car: Car) -> None:
     sent = bodies(drive(300, every_s=5), size=20)
     assert len(sent) > 150
-    await car.sends(sent)
+    await car.sends(sent, at(300))
     await car.closes()
     (trip,) = await car.trips()
     assert trip.values["samples"] == 3601
@@ -287,3 +288,32 @@ async def test_an_unknown_command_is_refused(car: Car) -> None:
     with pytest.raises(Rejected) as caught:
         await service.obey(to_envelope(foreign, message_id="1", source="t", subject="s", time_ms=0))
     assert caught.value.code == "unknown-type"
+
+
+async def test_what_was_measured_longer_than_thirty_days_before_it_arrived_is_set_aside(car: Car) -> None:
+    await car.sends(two_drives(), at(40 * 24 * 60))
+    assert {code for code, _ in await car.parked()} == {"no-usable-sample"}
+    await car.sends([packed([{"t": at(0)}], "b2", 0)], at(29 * 24 * 60))
+    assert len(await car.parked()) == len(two_drives())
+
+
+@pytest.fixture
+def sixty_days_are_believed(car: Car, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TRIP_SAMPLE_MAX_AGE_DAYS", "60")
+    settings.settings.cache_clear()
+    yield
+    monkeypatch.undo()
+    settings.settings.cache_clear()
+
+
+@pytest.mark.usefixtures("sixty_days_are_believed")
+@pytest.mark.parametrize("is_private", [False, True])
+async def test_how_old_a_sample_may_be_is_a_setting(car: Car, *, is_private: bool) -> None:
+    """Which holds as well when messages are read again, because one came late."""
+    await privacy.set_private(car.vehicle_id, is_private=is_private)
+    sent, arrived_ms = two_drives(), at(40 * 24 * 60)
+    await car.sends(sent[1:], arrived_ms)
+    await car.sends(sent[:1], arrived_ms)
+    await car.closes()
+    assert [trip.values["samples"] for trip in await car.trips()] == ([242] if is_private else [121, 121])
+    assert await car.parked() == []
