@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
+from functions.trips.leaps import are_plain, leaps, most_kmh
 from functions.trips.samples import COLUMNS, Message, Run, even_step_ms
 from shared.clock import from_epoch_ms
 from shared.errors import Rejected
@@ -150,14 +151,16 @@ def without_position(body: bytes) -> bytes:
 
 def _without_fault(message: Any, sender: Caller, arrived_ms: int, max_age_ms: int, body: bytes) -> Message:
     """Raises `ValidationError` for what has to be looked at sample by sample."""
-    t, steps = list(accumulate(message.t)), message.t
+    t, steps, speeds = list(accumulate(message.t)), message.t, message.speed_kmh
     del steps[0]
+    shortest_ms = min(steps) if steps else 0
     if (
         t[0] < OLDEST_MS
         or t[0] < arrived_ms - max_age_ms
         or t[-1] > arrived_ms + AHEAD_MS
         or t[-1] - t[0] > FROM_MEDIAN_MS
-        or (steps and min(steps) < 0)
+        or shortest_ms < 0
+        or (speeds and max(speeds) > most_kmh(shortest_ms) and not are_plain(speeds, shortest_ms))
     ):
         raise msgspec.ValidationError
     count = len(t)
@@ -172,7 +175,7 @@ def _without_fault(message: Any, sender: Caller, arrived_ms: int, max_age_ms: in
         whole=True,
         lat=lat,
         lon=lon,
-        speed_kmh=_full(message.speed_kmh, count),
+        speed_kmh=_full(speeds, count),
         odo_km=_full(message.odo_km, count),
         soc_pct=_full(message.soc_pct, count),
         power_kw=_full(message.power_kw, count),
@@ -215,6 +218,11 @@ def _with_faults(body: bytes, sender: Caller, arrived_ms: int, max_age_ms: int =
     if not kept:
         raise NoUsableSample(first_fault, message.boot, message.seq)
     kept.sort(key=t.__getitem__)  # stable: what was measured at one moment stays in its order
+    if speeds := columns.get("speed_kmh"):
+        wrong = leaps([t[index] for index in kept], [speeds[index] for index in kept])
+        if wrong:
+            dropped["speed"] += len(wrong)
+            kept = [index for place, index in enumerate(kept) if place not in wrong]
     columns = {name: [column[index] for index in kept] for name, column in columns.items()}
     _pair(columns)
     columns = {name: column for name, column in columns.items() if any(value is not None for value in column)}

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.trips import compact
+from functions.trips.leaps import most_kmh
 from functions.trips.samples import COLUMNS, Message, Run
 from functions.trips.telemetry import (
     _LIMITS,
@@ -262,6 +263,16 @@ def test_how_old_a_sample_may_be_is_told_to_the_decoder() -> None:
     assert decode(body(t=[OLDEST_MS]), CALLER, ARRIVED_MS, ARRIVED_MS).run.t == [OLDEST_MS]
 
 
+def test_a_speed_that_no_car_can_have_come_to_costs_its_sample() -> None:
+    """After those with other faults are gone, and in order of time."""
+    columns = {"speed_kmh": [36.0, 255.0, 36.5, 401.0, 37.0], "soc_pct": [50.0, 49.0, 48.0, 47.0, 46.0]}
+    message = used(body(1000, 1000, 1000, 1000, **columns))
+    assert message.run == run(2000, 2000, speed_kmh=[36.0, 36.5, 37.0], soc_pct=[50.0, 48.0, 46.0])
+    assert message.dropped == {"speed": 2}
+    disordered = used(body(2000, -1000, 2000, speed_kmh=[36.0, 36.5, 255.0, 37.0]))
+    assert disordered.run.speed_kmh == [36.0, 36.5, 37.0]
+
+
 def _numbers(name: str) -> st.SearchStrategy[float]:
     return st.floats(*_LIMITS[name]) | st.sampled_from(_LIMITS[name]) | st.integers(*map(int, _LIMITS[name]))
 
@@ -279,7 +290,10 @@ def _faultless(draw: st.DrawFn) -> bytes:
     columns = dict[str, Any]()
     for name in draw(st.sets(st.sampled_from(COLUMNS))):
         size = draw(st.sampled_from([1, len(steps) + 1]))
-        columns[name] = draw(st.lists(_VALUES[name], min_size=size, max_size=size))
+        values = _VALUES[name]
+        if name == "speed_kmh" and draw(st.booleans()):
+            values = st.floats(60.0, 60.0 + most_kmh(0))  # otherwise there is a leap in most messages
+        columns[name] = draw(st.lists(values, min_size=size, max_size=size))
     return body(*steps, **columns)
 
 
