@@ -85,7 +85,7 @@ class Chapter(NamedTuple):
     run: Run
     senders: Sequence[tuple[str, int]]
     dropped: Sequence[tuple[int, dict[str, int]]]  # at the index of the first sample of their message
-    is_merged: bool = False
+    is_message: bool = False  # one message from its first sample on, neither merged nor cut
 
     def place(self, index: int) -> Place:
         """Where a sample stands in the order."""
@@ -97,7 +97,8 @@ def in_order(messages: Iterable[Message], after: Place | None = None) -> list[Ch
     """The messages' samples in their order, those up to `after` left out.
 
     Messages that overlap in time become one run; others are neither cut nor joined. Leaving out a beginning does not
-    change how the rest falls into runs.
+    change how the rest falls into runs, nor which of them are one message from its first sample on: what overlapped
+    with a message has samples behind its first one, and those stay where it does.
     """
     later = [message for message in messages if after is None or message.last > after]
     if len(later) == 1:
@@ -121,7 +122,7 @@ def _first(message: Message) -> Place:
 def _single(message: Message, after: Place | None) -> Chapter:
     senders, run = ((message.boot, message.seq),), message.run
     if after is None or message.first > after:
-        return Chapter(run, senders, ((0, message.dropped),) if message.dropped else ())
+        return Chapter(run, senders, ((0, message.dropped),) if message.dropped else (), is_message=True)
     is_later = (message.boot, message.seq) > after[1:]
     first = (bisect_left if is_later else bisect_right)(run.t, after[0])
     return Chapter(run.part(first, len(run.t)), senders, ())
@@ -142,4 +143,4 @@ def _merged(cluster: Sequence[Message], after: Place | None) -> Chapter:
     t = [place[0] for place, _, _ in order]
     run = Run(t=t, steps=[b - a for a, b in pairwise(t)], step_ms=0, whole=False, **columns)
     dropped = [(index, cluster[number].dropped) for index, (_, number, first) in enumerate(order) if first == 0]
-    return Chapter(run, [place[1:] for place, _, _ in order], [one for one in dropped if one[1]], is_merged=True)
+    return Chapter(run, [place[1:] for place, _, _ in order], [one for one in dropped if one[1]])

@@ -49,8 +49,12 @@ def advance(fold: Fold, chapters: Sequence[Chapter], rules: Rules, limit: int | 
 
 
 def _missing(last: Place | None, chapter: Chapter) -> int:
-    """How many messages never came between the last sample and a message of the same boot."""
-    if last is None or chapter.is_merged:
+    """How many messages never came between the last sample and a message of the same boot.
+
+    Not of messages that overlap in time: theirs is no order in which one is missing, and of a run of them the fold may
+    have taken the first part before. So the count follows from the set of messages.
+    """
+    if last is None or not chapter.is_message:
         return 0
     ((boot, seq),) = chapter.senders
     return max(0, seq - last[2] - 1) if boot == last[1] else 0

@@ -346,6 +346,23 @@ def test_messages_that_never_came_are_counted_where_they_are_missing() -> None:
     assert fold.trip.measures.missing == 2
 
 
+def test_wherever_the_fold_stops_on_its_way_the_same_messages_are_missing() -> None:
+    """In the middle of messages that overlap, too, where the rest of the last one looks like a message of its own."""
+    rolling: Values = {"speed_kmh": 36.0, "gear": "D"}
+    off: Values = {"ignition": False}
+    early = [{"t": at(0)} | rolling, {"t": at(1)} | rolling, {"t": at(1.5)} | off, {"t": at(3)} | rolling]
+    late: list[Values] = [{"t": at(1.6)} | off, {"t": at(4), "speed_kmh": 0.0, "gear": "P"}, {"t": at(5)} | rolling]
+    messages = [message(0, early), message(5, late), message(9, [{"t": at(6)} | rolling, {"t": at(7)} | rolling])]
+    at_once = Fold()
+    advance(at_once, in_order(messages), POLICY.rules)
+    stopped, is_complete = Fold(), False
+    while not is_complete:
+        _, is_complete = advance(stopped, in_order(messages, stopped.last), POLICY.rules, 1)
+    assert stopped == at_once
+    assert at_once.trip is not None
+    assert at_once.trip.measures.missing == 3
+
+
 def test_the_copy_of_a_trip_under_way_leaves_the_fold_as_it_is() -> None:
     fold = Fold()
     advance(fold, in_order([message(0, going(0, 5), standing(6, 8))]), POLICY.rules)
