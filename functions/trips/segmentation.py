@@ -20,9 +20,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from functions.trips import motion
 from functions.trips.carriage import Rest
-from functions.trips.geodesy import distance_m
-from functions.trips.measures import IDLE_BELOW_KMH
 from functions.trips.pieces import Mode, pieces
 from functions.trips.records import Fold, Kind, Rules, Trip
 from functions.trips.samples import Chapter, Place, Run
@@ -180,12 +179,12 @@ class _Folding:
             self.end(fold.trip.end_ms)
         if fold.trip is None and not fold.waits:
             self._begin(run, first)
-        moving = self._moving(run, first, beyond)
+        moving = motion.moving(run, first, beyond, fold, self.rules.moved_m)
         if moving is None:
             self._stand(run, first, beyond)
             return
-        start, last = moving
-        if run.t[last] - run.t[start] >= self.rules.standstill_ms and (again := self._moves_again(run, start, last)):
+        (start, last), limit_ms = moving, self.rules.standstill_ms
+        if run.t[last] - run.t[start] >= limit_ms and (again := motion.again(run, start, last, limit_ms)):
             self._on(run, first, again)
             self._on(run, again, beyond)
             return
@@ -193,54 +192,17 @@ class _Folding:
             self._stand(run, first, start)
         if fold.trip is not None and fold.trip.kind == "carried":
             self.end(fold.trip.end_ms)
-        trip = fold.trip or self._begin(run, start, fold.rest)
+        if fold.trip is None:
+            self._begin(run, start)
+            self._on(run, start, beyond)  # what moved it here is forgotten as well
+            return
+        trip = fold.trip
         trip.go_on(run.t[last])
         trip.measures.extend(run, start, last + 1, self.rules.silence_ms, self.rules.harshness)
         if run.speed_kmh:
             fold.rest = None
         if last + 1 < beyond:
             self._stand(run, last + 1, beyond)
-
-    def _moves_again(self, run: Run, start: int, last: int) -> int | None:
-        """The first sample of movement after having stood for as long as ends a trip."""
-        before = start
-        for index in range(start, last + 1 if run.speed_kmh else start):
-            kmh: float | None = run.speed_kmh[index]
-            if kmh is not None and kmh >= IDLE_BELOW_KMH:
-                if index - before > 1 and run.t[index - 1] - run.t[before] >= self.rules.standstill_ms:
-                    return index
-                before = index
-        return None
-
-    def _moving(self, run: Run, first: int, beyond: int) -> tuple[int, int] | None:
-        """The first and last of these samples at which the vehicle moves, if it does."""
-        if run.speed_kmh:
-            speeds = run.speed_kmh[first:beyond]
-            if run.whole and min(speeds) >= IDLE_BELOW_KMH:
-                return first, beyond - 1
-            indices = [index for index, kmh in enumerate(speeds, first) if kmh is not None and kmh >= IDLE_BELOW_KMH]
-            return (indices[0], indices[-1]) if indices else None
-        if run.lat:
-            return self._displaced(run, first, beyond)
-        if run.odo_km:
-            return _counting(run, self.fold.seen.odo_km, first, beyond)
-        return None
-
-    def _displaced(self, run: Run, first: int, beyond: int) -> tuple[int, int] | None:
-        """Where nobody measured speed, moving is to be far from where the vehicle came to rest."""
-        start, last, rest = None, first, self.fold.rest
-        for index in range(first, beyond):
-            lat: float | None = run.lat[index]
-            lon = run.lon[index]
-            if lat is None:
-                continue
-            if rest is None:
-                rest = Rest.at(lat, lon, run.t[index])
-            elif distance_m(rest.lat, rest.lon, lat, lon) >= self.rules.moved_m:
-                rest = Rest.at(lat, lon, run.t[index])
-                start, last = (index if start is None else start), index
-        self.fold.rest = rest
-        return None if start is None else (start, last)
 
     def _stand(self, run: Run, first: int, beyond: int) -> None:
         """Switched on, with wheels that stand still."""
@@ -334,12 +296,11 @@ class _Folding:
 
     # --- beginnings and ends
 
-    def _begin(self, run: Run, index: int, rest: Rest | None = None) -> Trip:
+    def _begin(self, run: Run, index: int) -> None:
         """Forgets what was before, so that the trip is the same when it is folded anew from here."""
         t, self._first_seen = run.t[index], index
-        self.fold.trip = trip = Trip("driven", t, t, t, first=self._chapter.place(self._offset + index))
-        self.fold.waits, self.fold.seen, self.fold.rest = False, Seen(), rest
-        return trip
+        self.fold.trip = Trip("driven", t, t, t, first=self._chapter.place(self._offset + index))
+        self.fold.waits, self.fold.seen, self.fold.rest = False, Seen(), None
 
     def end(self, end_ms: int) -> None:
         """The record ended at this moment, at the latest sample of it or before."""
@@ -372,14 +333,3 @@ def as_ended(fold: Fold, rules: Rules) -> Trip | None:
 
 
 _copier = msgspec.msgpack.Decoder(Fold)
-
-
-def _counting(run: Run, before_km: float | None, first: int, beyond: int) -> tuple[int, int] | None:
-    indices = list[int]()
-    for index in range(first, beyond):
-        value = run.odo_km[index]
-        if value is not None:
-            if before_km is not None and value > before_km:
-                indices.append(index)
-            before_km = value
-    return (indices[0], indices[-1]) if indices else None

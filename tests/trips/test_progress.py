@@ -17,6 +17,7 @@ from functions.trips.segmentation import advance, as_ended
 from functions.trips.summary import ChargingSession, Summary, summarise
 from functions.trips.vehicle_trips import RETENTION_MS, VehicleTrips
 from tests.trips.drives import MORNING_MS, POLICY, bodies, decoded, drive, message
+from tests.trips.minutes import carried
 from tests.trips.vehicle import Vehicle, after
 
 MINUTE_MS = 60_000
@@ -343,3 +344,17 @@ def test_a_fold_does_not_take_the_same_moment_twice(minutes: int) -> None:
     vehicle = after([message(0, first), message(1, second)])
     assert vehicle.trips == reference([message(0, first), message(1, second)])
     assert vehicle.trips[0].duration_s == 120
+
+
+def test_a_trip_that_begins_by_its_positions_alone_is_the_same_when_it_is_folded_anew() -> None:
+    """It begins when the car is far from where it had come to rest, which nobody knows who looks from there on."""
+    rest = carried(0, 8, kmh=0.0, every_s=60, gear="P")
+    away = carried(9, 9, kmh=0.0, north_km=1.0, gear="D"), carried(10, 11, kmh=0.0, north_km=1.0, every_s=60, gear="P")
+    way = carried(12, 40, kmh=30.0, north_km=1.0, every_s=60, gear="D")
+    messages = [
+        message(seq, part) for seq, part in enumerate([[*rest, *away[0], *away[1], *way[:10]], way[10:20], way[20:]])
+    ]
+    vehicle = after([messages[0], messages[2]])
+    vehicle.hear(messages[1])
+    vehicle.close()
+    assert records(vehicle) == reference(messages)
