@@ -37,8 +37,8 @@ def next_step(state: VehicleTrips, policy: Policy) -> tuple[Step, int] | None:
     if state.is_due:
         return "settle", state.heard_ms if state.late_ms is None else state.late_ms + policy.close_after_ms
     steps = list[tuple[Step, int]]()
-    if state.is_open and state.fold.trip is not None:
-        is_off = state.fold.trip.off_ms is not None
+    if state.is_open:
+        is_off = state.fold.trip is not None and state.fold.trip.off_ms is not None
         quiet_ms = policy.rules.flicker_ms if is_off else policy.close_after_ms
         steps.append(("close", state.heard_ms + quiet_ms))
     if state.tidy_ms is not None:

@@ -13,11 +13,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from functions.trips import charging
 from functions.trips.agenda import Policy
 from functions.trips.reception import Reception
-from functions.trips.records import Fold, Kind, Trip
+from functions.trips.records import Kind, Trip
 from functions.trips.samples import Chapter, Message, Place, in_order
 from functions.trips.segmentation import advance, as_ended
+from functions.trips.silence import LONGEST_CHARGE_MS
 from functions.trips.summary import ChargingSession, Summary, summarise
 from functions.trips.vehicle_trips import RETENTION_MS, Known, VehicleTrips
 
@@ -95,8 +97,8 @@ def _fold_in(state: VehicleTrips, vehicle_id: str, new: Sequence[Message], polic
     if last is not None and chapters[0].place(0) <= last:
         first_ms = chapters[0].run.t[0]
         state.refold_from_ms = first_ms if state.refold_from_ms is None else min(state.refold_from_ms, first_ms)
-        base_ms = state.base(state.refold_from_ms)[0]
-        if any(known.digest and known.start_ms >= base_ms for known in state.known):
+        base = state.base(state.refold_from_ms)
+        if any(known.digest and known.is_found_behind(base) for known in state.known):
             state.late_ms = state.heard_ms
         return []
     if state.is_due or state.waiting_since_ms is not None:
@@ -129,6 +131,7 @@ def _announce(state: VehicleTrips, vehicle_id: str, trip: Trip, now_ms: int, pol
         known = Known(trip.kind, trip.start_ms, trip.end_ms, now_ms)
         state.remember(known)
     known.end_ms, known.first, known.is_stale = trip.end_ms, trip.first, False
+    known.unsure_ms, known.since_ms = trip.unsure_ms, trip.since_ms
     return _told(known, record, now_ms)
 
 
@@ -178,11 +181,10 @@ def settle(
         chapters = in_order(rows, max(state.fold.last or _horizon(state), _horizon(state)))
         announcements += _advance(state, vehicle_id, chapters, now_ms, policy)
         announcements += _withdraw(state, now_ms, 2 * PORTION - len(announcements))
-    if close and not state.behind and (trip := as_ended(state.fold, policy.rules)):
-        assert state.fold.trip is not None
-        state.closed_ms = state.fold.trip.end_ms
-        if announcement := _announce(state, vehicle_id, trip, now_ms, policy):
-            announcements.append(announcement)
+    if close and not state.behind:
+        state.closed_ms = state.fold.end_ms
+        under_way = as_ended(state.fold, policy.rules)
+        announcements += [one for trip in under_way if (one := _announce(state, vehicle_id, trip, now_ms, policy))]
     if not state.is_due:
         state.late_ms = None
     return announcements
@@ -190,22 +192,19 @@ def settle(
 
 def _begin_anew(state: VehicleTrips) -> None:
     assert state.refold_from_ms is not None
-    base = state.base(state.refold_from_ms)
-    for known in state.known:
-        known.is_stale = known.is_stale or known.start_ms >= base[0]
-    state.fold = Fold(last=base)
+    state.begin_anew(state.refold_from_ms)
     state.refold_from_ms, state.behind, state.closed_ms = None, True, None
 
 
 def _withdraw(state: VehicleTrips, now_ms: int, limit: int) -> list[Announcement]:
     """Tells of what the repeated fold has passed by and not found again; what exceeds the limit, the next time."""
-    under_way, last = state.fold.trip, state.fold.last
-    if under_way is not None:
-        if known := state.find(under_way.kind, under_way.start_ms):
+    last = state.fold.last
+    frontier_ms = last[0] if last is not None else 0
+    for under_way in state.fold.under_way:
+        known = state.find(under_way.kind, under_way.start_ms)
+        if known is not None and (under_way.kind != "charging" or charging.counts(under_way)):
             known.is_stale = False
-        frontier_ms = under_way.start_ms
-    else:
-        frontier_ms = last[0] if last is not None else 0
+        frontier_ms = min(frontier_ms, under_way.start_ms)
     gone = [one for one in state.known if one.is_stale and (not state.behind or one.start_ms < frontier_ms)]
     state.behind = state.behind or len(gone) > limit
     for known in gone[:limit]:
@@ -215,16 +214,16 @@ def _withdraw(state: VehicleTrips, now_ms: int, limit: int) -> list[Announcement
 
 def tidy(state: VehicleTrips, now_ms: int, policy: Policy) -> None:
     """Moves the horizon to where no trip that may still change begins: rows before it can be removed."""
-    oldest_ms = now_ms - RETENTION_MS
-    under_way = state.fold.trip
-    if under_way is not None and not state.is_open and under_way.end_ms + policy.rules.tunnel_ms <= oldest_ms:
-        under_way = state.fold.trip = None  # as any later sample would end it
-    horizon_ms = oldest_ms if under_way is None else min(oldest_ms, under_way.start_ms - 1)
-    for known in state.known:
-        if max(known.settled_ms, known.end_ms) > oldest_ms:
-            horizon_ms = min(horizon_ms, known.start_ms - 1)
-    state.horizon_ms = max(state.horizon_ms, horizon_ms)
-    state.known = [known for known in state.known if known.start_ms > state.horizon_ms]
+    oldest_ms, fold = now_ms - RETENTION_MS, state.fold
+    if not state.is_open:  # what any later sample would end is dropped
+        if fold.trip is not None and fold.trip.end_ms + policy.rules.tunnel_ms <= oldest_ms:
+            fold.trip = None
+        if fold.charge is not None and fold.charge.end_ms + LONGEST_CHARGE_MS <= oldest_ms:
+            fold.charge = None
+    horizons_ms = [known.horizon_ms for known in state.known if known.is_recent(oldest_ms)]
+    horizons_ms += [trip.horizon_ms for trip in fold.under_way]
+    state.move_horizon(min([oldest_ms, *horizons_ms]))
+    state.known = [known for known in state.known if known.start_ms > state.horizon_ms or known.is_recent(oldest_ms)]
 
 
 def tidied(state: VehicleTrips, now_ms: int, *, rows_left: bool) -> None:

@@ -3,7 +3,7 @@
 - A vehicle that reports is switched on, unless it says `ignition: false`. The first sample of a switched-on vehicle
   starts a trip.
 - `ignition: false` ends it, unless the ignition is back within the flicker limit; so does the gear P, unless it is
-  left within the parking limit. Charging ends it at once and is a session of its own.
+  left within the parking limit. Charging ends it at once and is a session of its own (`charging`).
 - Silence ends it, at the last sample before. Not if the vehicle was on its way meanwhile (a tunnel, a dead spot): its
   odometer tells, without one its position, without that its speed before and after; believed up to the tunnel limit.
   A battery that is fuller after a silence was charged in it.
@@ -13,19 +13,20 @@
   ended when it came to a stand, and the way is a record of its own kind.
 
 What happens at a sample depends on earlier samples only, and nothing from before a trip's first sample matters after
-it. So trips can be folded anew from the start of any driven trip, with the same result as from the beginning.
+it, except a charging session that goes on beside what only seemed to be a trip, until the trip moves (`unsure_ms`). So
+trips can be folded anew from the start of any driven trip, with the same result as from the beginning.
 """
 
 from collections.abc import Sequence
 
 import msgspec
 
-from functions.trips import motion
+from functions.trips import charging, motion
 from functions.trips.carriage import Rest
 from functions.trips.pieces import Mode, pieces
-from functions.trips.records import Fold, Kind, Rules, Trip
+from functions.trips.records import Fold, Rules, Trip
 from functions.trips.samples import Chapter, Place, Run
-from functions.trips.silence import Seen, Silence
+from functions.trips.silence import LONGEST_CHARGE_MS, LOOK_AHEAD_MS, Seen, Silence
 
 
 def advance(fold: Fold, chapters: Sequence[Chapter], rules: Rules, limit: int | None = None) -> tuple[list[Trip], bool]:
@@ -89,6 +90,8 @@ class _Folding:
                 self._off(run, first, beyond)
             case "charging":
                 self._charging(run, first, beyond)
+        if fold.charge is not None and mode != "charging" and charging.is_over(fold.charge, run, mode, first, beyond):
+            self._end_charge()
         for index, counts in chapter.dropped:
             if first <= index - offset < beyond:
                 self._drop(run.t[index - offset], counts, ended_before)
@@ -96,7 +99,7 @@ class _Folding:
 
     def _drop(self, moment_ms: int, counts: dict[str, int], ended_before: int) -> None:
         """What could not be used of a message belongs to the record in which its first usable sample lies."""
-        records = [*self.ended[ended_before:], *([self.fold.trip] if self.fold.trip else [])]
+        records = [*self.ended[ended_before:], *self.fold.under_way]
         if records := [record for record in records if record.start_ms <= moment_ms]:
             records[-1].measures.drop(counts)
 
@@ -125,15 +128,13 @@ class _Folding:
         return seen_ms is not None and t - seen_ms >= self.rules.silence_ms
 
     def _over_silence(self, run: Run, mode: Mode, first: int, beyond: int) -> None:
-        fold, trip = self.fold, self.fold.trip
+        fold, trip, moved_m = self.fold, self.fold.trip, self.rules.moved_m
         silence = Silence(fold.seen, Seen.first_of(run, first, beyond))
-        if trip is not None and trip.kind == "charging":
-            self._charge_over_silence(trip, silence, mode)
-            return
-        was_charged = silence.was_charged(self.rules.moved_m)
+        is_told = self._charge_over_silence(silence, mode)
+        was_charged = silence.was_charged(moved_m)
         if trip is not None:
             is_driven = trip.kind == "driven" and not was_charged
-            if is_driven and silence.was_on_its_way(self.rules.tunnel_ms, self.rules.moved_m):
+            if is_driven and silence.was_on_its_way(self.rules.tunnel_ms, moved_m):
                 trip.go_on(silence.end_ms)
                 trip.measures.bridge(silence.duration_ms, silence.bridge_m())
                 fold.rest = None
@@ -141,42 +142,33 @@ class _Folding:
             self.end(trip.end_ms)
         fold.waits = False
         fold.rest = None
-        if was_charged:
-            self._infer("charging", silence)
-        elif silence.was_carried():
-            self._infer("carried", silence)
+        if is_told:
+            return
+        if not was_charged and silence.was_carried():
+            self.ended.append(Trip.in_silence("carried", silence))
+        elif silence.may_have_been_charged(moved_m):
+            fold.charge = Trip.in_silence("charging", silence)
+        if fold.charge is None and silence.is_bridged:
+            fold.seen.since_ms = silence.end_ms
 
-    def _charge_over_silence(self, trip: Trip, silence: Silence, mode: Mode) -> None:
-        """Vehicles sleep while they charge."""
-        is_away = silence.went_m is not None and silence.went_m >= self.rules.moved_m
-        if is_away or silence.gain_pct < 0.0:
-            self.end(trip.end_ms)
-        elif mode == "charging":
-            trip.measures.silent_ms += silence.duration_ms
-        elif silence.gain_pct > 0.0:
-            trip.measures.soc_last_pct = silence.after.soc_pct
-            self.end(silence.end_ms)
-        else:
-            self.end(trip.end_ms)
-
-    def _infer(self, kind: Kind, silence: Silence) -> None:
-        before, after = silence
-        trip = Trip(kind, silence.start_ms, silence.end_ms, silence.end_ms, inferred=True)
-        trip.moved_m = silence.away_m or 0.0
-        measures = trip.measures
-        measures.soc_first_pct, measures.soc_last_pct = before.soc_pct, after.soc_pct
-        measures.odo_first_km, measures.odo_last_km = before.odo_km, after.odo_km
-        for seen, moment_ms in ((before, silence.start_ms), (after, silence.end_ms)):
-            if seen.lat is not None and seen.lon is not None:
-                measures.route.pass_by(moment_ms, seen.lat, seen.lon)
-        self.ended.append(trip)
+    def _charge_over_silence(self, silence: Silence, mode: Mode) -> bool:
+        """Whether it is known what was charged in it: the session goes on, or the next one begins behind it."""
+        charge, is_reported = self.fold.charge, mode == "charging"
+        if charge is None:
+            return False
+        if silence.end_ms - charge.end_ms > LONGEST_CHARGE_MS:
+            self._end_charge()
+            return False
+        if charging.goes_on(charge, silence, self.rules.moved_m, is_reported=is_reported):
+            charging.go_on(charge, silence)
+            return True
+        self._end_charge()
+        return is_reported
 
     # --- the modes
 
     def _on(self, run: Run, first: int, beyond: int) -> None:
         fold = self.fold
-        if fold.trip is not None and fold.trip.kind == "charging":
-            self.end(fold.trip.end_ms)
         if fold.trip is None and not fold.waits:
             self._begin(run, first)
         moving = motion.moving(run, first, beyond, fold, self.rules.moved_m)
@@ -196,6 +188,8 @@ class _Folding:
             self._begin(run, start)
             self._on(run, start, beyond)  # what moved it here is forgotten as well
             return
+        if fold.charge is not None:
+            self._end_charge()
         trip = fold.trip
         trip.go_on(run.t[last])
         trip.measures.extend(run, start, last + 1, self.rules.silence_ms, self.rules.harshness)
@@ -227,8 +221,6 @@ class _Folding:
 
     def _parked(self, run: Run, first: int, beyond: int) -> None:
         fold = self.fold
-        if fold.trip is not None and fold.trip.kind == "charging":
-            self.end(fold.trip.end_ms)
         trip = fold.trip
         if trip is not None and trip.kind == "driven" and trip.parked_ms is None:
             trip.total()  # up to here it belongs to the trip even if this is its end
@@ -243,9 +235,7 @@ class _Folding:
 
     def _off(self, run: Run, first: int, beyond: int) -> None:
         fold, trip = self.fold, self.fold.trip
-        if trip is not None and trip.kind == "charging":
-            self.end(trip.end_ms)
-        elif trip is not None and trip.kind == "driven":
+        if trip is not None and trip.kind == "driven":
             if trip.off_ms is None:
                 trip.off_ms = trip.end_ms = run.t[first]
                 measures = trip.pending or trip.measures
@@ -256,15 +246,16 @@ class _Folding:
         self._carry(run, first, beyond)
 
     def _charging(self, run: Run, first: int, beyond: int) -> None:
-        fold = self.fold
-        if fold.trip is not None and fold.trip.kind != "charging":
+        fold, last_ms = self.fold, run.t[beyond - 1]
+        if fold.trip is not None:
             self.end(fold.trip.end_ms)
-        if fold.trip is None:
-            fold.trip = Trip("charging", run.t[first], run.t[first], run.t[first])
+        if fold.charge is None or not charging.counts(fold.charge):
+            fold.charge = Trip("charging", run.t[first], last_ms, last_ms)
         fold.waits, fold.rest = False, None
-        trip = fold.trip
-        trip.measures.extend(run, first, beyond, self.rules.silence_ms, self.rules.harshness)
-        trip.end_ms = run.t[beyond - 1]
+        charge = fold.charge
+        charge.measures.extend(run, first, beyond, self.rules.silence_ms, self.rules.harshness)
+        charge.end_ms = charge.still_since_ms = last_ms
+        charge.inferred, charge.reports = False, True
 
     def _carry(self, run: Run, first: int, beyond: int) -> None:
         """Watches whether the place changes although the wheels stand still: one look at each piece."""
@@ -287,6 +278,7 @@ class _Folding:
 
     def _be_carried(self, rest: Rest) -> None:
         fold = self.fold
+        self._end_charge()
         if fold.trip is not None:
             self._end_standing(fold.trip.still_since_ms)
         trip = Trip("carried", rest.since_ms, rest.moved_ms, rest.since_ms, moved_m=rest.moved_m)
@@ -299,8 +291,11 @@ class _Folding:
     def _begin(self, run: Run, index: int) -> None:
         """Forgets what was before, so that the trip is the same when it is folded anew from here."""
         t, self._first_seen = run.t[index], index
-        self.fold.trip = Trip("driven", t, t, t, first=self._chapter.place(self._offset + index))
-        self.fold.waits, self.fold.seen, self.fold.rest = False, Seen(), None
+        fold = self.fold
+        fold.trip = Trip("driven", t, t, t, first=self._chapter.place(self._offset + index))
+        fold.trip.unsure_ms = max(LOOK_AHEAD_MS, fold.unsure_until_ms - t)
+        since_ms = t if fold.charge is None else fold.charge.horizon_ms + 1
+        fold.waits, fold.seen, fold.rest = False, Seen(since_ms=since_ms), None
 
     def end(self, end_ms: int) -> None:
         """The record ended at this moment, at the latest sample of it or before."""
@@ -314,6 +309,25 @@ class _Folding:
         self.ended.append(trip)
         fold.trip = None
 
+    def _end_charge(self) -> None:
+        """The charging session has ended before, as the samples at hand show."""
+        fold, charge, self.fold.charge = self.fold, self.fold.charge, None
+        if charge is None:
+            return
+        if charging.counts(charge):
+            self.ended.append(charge)
+        fold.unsure_until_ms = self._chapter.run.t[-1]  # what overlaps with them may show something else
+        if fold.trip is not None:
+            fold.trip.unsure_ms = max(fold.trip.unsure_ms, fold.unsure_until_ms - fold.trip.start_ms)
+            fold.seen.since_ms = fold.trip.start_ms
+
+    def end_all(self) -> None:
+        """What is under way ended with the latest sample of it."""
+        if self.fold.charge is not None and charging.counts(self.fold.charge):
+            self.ended.append(self.fold.charge)
+        if self.fold.trip is not None:
+            self.end(self.fold.trip.end_ms)
+
     def _end_standing(self, end_ms: int) -> None:
         """The trip ended when the vehicle came to a stand."""
         assert self.fold.trip is not None
@@ -321,15 +335,13 @@ class _Folding:
         self.end(end_ms)
 
 
-def as_ended(fold: Fold, rules: Rules) -> Trip | None:
-    """A copy of the record under way, as if it had ended with the latest sample."""
-    if fold.trip is None:
-        return None
+def as_ended(fold: Fold, rules: Rules) -> list[Trip]:
+    """Copies of the records under way, as if they had ended with the latest sample."""
+    if not fold.under_way:
+        return []
     folding = _Folding(_copier.decode(msgspec.msgpack.encode(fold)), rules)
-    trip = folding.fold.trip
-    assert trip is not None
-    folding.end(trip.end_ms)
-    return trip
+    folding.end_all()
+    return folding.ended
 
 
 _copier = msgspec.msgpack.Decoder(Fold)

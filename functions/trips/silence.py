@@ -10,8 +10,9 @@ from functions.trips.route import MAX_SPEED_M_S
 from functions.trips.samples import Run
 
 DRIVING_KMH = 10.0
-CHARGED_PCT = 2.0  # more than a battery that warms up seems to win
+CHARGED_PCT = 2.0  # more than a battery that warms up seems to win, however long it takes
 CHARGED_ON_THE_WAY_PCT = 5.0  # more than a long way downhill wins
+LONGEST_CHARGE_MS = 72 * 3_600_000  # without a gain: at a household socket the largest battery is full in two days
 CARRIED_M = 1000.0
 LOOK_AHEAD_MS = 60_000  # behind a silence not all instruments speak at once
 FRESH_MS = 60_000  # an older odometer or position tells of more than the silence
@@ -28,10 +29,13 @@ class Seen(msgspec.Struct, array_like=True):
     speed_kmh: float | None = None
     odo_ms: int = 0  # when odometer and position were seen
     fix_ms: int = 0
+    since_ms: int = 0  # whoever looks from here on knows the same, and cuts no record in two
 
     def note(self, run: Run, first: int, beyond: int) -> None:
         """The latest values are known now."""
         self.t = run.t[beyond - 1]
+        if not self.since_ms:
+            self.since_ms = run.t[first]
         if run.odo_km:
             self.odo_km = _last(run, run.odo_km, first, beyond, self.odo_km)
             self.odo_ms = _last_ms(run, run.odo_km, first, beyond, self.odo_ms)
@@ -77,6 +81,14 @@ class Silence(NamedTuple):
     after: Seen
 
     @property
+    def is_bridged(self) -> bool:
+        """Whether nothing that was seen before it matters any more."""
+        return all(
+            getattr(self.before, name) is None or getattr(self.after, name) is not None
+            for name in ("lat", "odo_km", "soc_pct")
+        )
+
+    @property
     def start_ms(self) -> int:
         assert self.before.t is not None
         return self.before.t
@@ -116,10 +128,17 @@ class Silence(NamedTuple):
             return 0.0
         return self.after.soc_pct - self.before.soc_pct
 
+    def is_away(self, moved_m: float) -> bool:
+        """Whether the vehicle has moved."""
+        return self.went_m is not None and self.went_m >= moved_m
+
     def was_charged(self, moved_m: float) -> bool:
         """A battery that is fuller was charged, unless the way may have been downhill."""
-        is_away = self.went_m is not None and self.went_m >= moved_m
-        return self.gain_pct >= (CHARGED_ON_THE_WAY_PCT if is_away else CHARGED_PCT)
+        return self.gain_pct >= (CHARGED_ON_THE_WAY_PCT if self.is_away(moved_m) else CHARGED_PCT)
+
+    def may_have_been_charged(self, moved_m: float) -> bool:
+        """Also if it is fuller by less, and the next silences have to tell."""
+        return self.was_charged(moved_m) or (self.gain_pct > 0.0 and not self.is_away(moved_m))
 
     def was_carried(self) -> bool:
         """Far away without having turned a wheel."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from functions.trips import driving
+from functions.trips import charging, driving
 from functions.trips.distance import distance_of
 from functions.trips.driving import Shares
 from functions.trips.energy import Taken, consumption
@@ -78,7 +78,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChargingSession(msgspec.Struct, frozen=True, kw_only=True):
-    """One charging session; `inferred` if only the silence is known in which the battery was charged."""
+    """One charging session; `inferred` if no sample reported it, but the battery was fuller after silences."""
 
     session_id: str
     vehicle_id: str
@@ -266,16 +266,15 @@ def _carriage(vehicle_id: str, trip: Trip, parameters: Parameters) -> Summary | 
 
 
 def _charging_session(vehicle_id: str, trip: Trip, parameters: Parameters) -> ChargingSession | None:
-    measures = trip.total()
-    gain_pct = (measures.soc_last_pct or 0.0) - (measures.soc_first_pct or 0.0)
-    if trip.end_ms - trip.start_ms < MIN_CHARGING_MS and gain_pct < MIN_CHARGED_PCT:
+    measures, gain_pct, duration_ms = trip.total(), charging.gain_pct(trip), trip.end_ms - trip.start_ms
+    if duration_ms < MIN_CHARGING_MS and (gain_pct or 0.0) < MIN_CHARGED_PCT:
         return None
     stretches = measures.route.credible()
     where = spot(stretches[-1].last_lat, stretches[-1].last_lon, parameters.fuzz_m) if stretches else None
     energy_kwh = None
-    if measures.has_power:
+    if measures.has_power and measures.power_ms >= COVERED * duration_ms:
         energy_kwh = measures.recuperated / 2 / HOUR_MS
-    elif parameters.battery_kwh is not None:
+    elif gain_pct is not None and parameters.battery_kwh is not None:
         energy_kwh = gain_pct / 100 * parameters.battery_kwh
     return ChargingSession(
         session_id=record_id(vehicle_id, trip.start_ms),

@@ -5,6 +5,8 @@ comes out of order leaves a mark, `refold_from_ms`, from where the fold has to b
 not be folded yet, because a message is missing or there was too much at once, leaves the fold `behind` the rows.
 """
 
+from copy import deepcopy
+
 import msgspec
 
 from functions.trips.reception import Reception
@@ -30,6 +32,21 @@ class Known(msgspec.Struct, array_like=True):
     digest: bytes = b""  # of the summary that was announced last; empty if it was withdrawn
     is_stale: bool = False  # the fold is being repeated and has not found it again yet
     first: Place | None = None  # of a drive: its first sample
+    unsure_ms: int = LOOK_AHEAD_MS  # as in `Trip`
+    since_ms: int | None = None
+
+    @property
+    def horizon_ms(self) -> int:
+        """Behind this moment it can be found again."""
+        return (self.start_ms if self.since_ms is None else self.since_ms) - 1
+
+    def is_found_behind(self, base: Place) -> bool:
+        """Whether a fold that is repeated behind this sample finds it, if it is still true."""
+        return self.start_ms >= base[0] or self.end_ms > base[0]
+
+    def is_recent(self, oldest_ms: int) -> bool:
+        """Whether data that comes late by less than the retention may still change it."""
+        return max(self.settled_ms, self.end_ms) > oldest_ms
 
 
 class VehicleTrips(msgspec.Struct, array_like=True, kw_only=True):
@@ -50,11 +67,13 @@ class VehicleTrips(msgspec.Struct, array_like=True, kw_only=True):
     spent_ms: int = -RETENTION_MS  # up to when its samples were due, at one each `SAMPLE_MS`
     model: tuple[str, str, str] | None = None  # brand, model and market, once they were looked up
     is_private: bool = False  # no position may be stored
+    footing: Fold | None = None  # the fold at the horizon, if anything that was seen before it may matter behind it
 
     @property
     def is_open(self) -> bool:
         """Whether a record is under way and was not announced as it is."""
-        return self.fold.trip is not None and self.fold.trip.end_ms != self.closed_ms
+        end_ms = self.fold.end_ms
+        return end_ms is not None and end_ms != self.closed_ms
 
     @property
     def is_due(self) -> bool:
@@ -64,15 +83,37 @@ class VehicleTrips(msgspec.Struct, array_like=True, kw_only=True):
     def base(self, moment_ms: int) -> Place:
         """Behind this sample the fold can be repeated if samples from this moment on are new.
 
-        It is the one before the first of a drive that began before: no sample later than `LOOK_AHEAD_MS` behind its
-        beginning can have changed that beginning, or what the silence before it meant.
+        It is the one before the first of a drive that began before: no sample later than `unsure_ms` behind its
+        beginning can have changed that beginning, what the silence before it meant, or that no charging went on.
         """
-        told = [known.first for known in self.known if known.digest and not known.is_stale]
-        if self.fold.trip is not None:
-            told.append(self.fold.trip.first)
-        firsts = [first for first in told if first is not None and first[0] < moment_ms - LOOK_AHEAD_MS]
-        t, boot, seq = max(firsts, default=(self.horizon_ms, "~", 1))
+        (t, boot, seq), _ = self._sure_drive(moment_ms) or ((self.horizon_ms, "~", 1), 0)
         return t, boot, seq - 1
+
+    def _sure_drive(self, moment_ms: int) -> tuple[Place, int] | None:
+        """The first sample of the latest such drive, and until when it is unsure."""
+        drives = [(one.first, one.unsure_ms) for one in self.known if one.digest and not one.is_stale]
+        if self.fold.trip is not None and self.fold.charge is None:
+            drives.append((self.fold.trip.first, self.fold.trip.unsure_ms))
+        ends = [(first, first[0] + unsure_ms) for first, unsure_ms in drives if first is not None]
+        return max((one for one in ends if one[1] < moment_ms), default=None)
+
+    def begin_anew(self, moment_ms: int) -> None:
+        """Repeats the fold for the sake of samples from this moment on."""
+        base, drive = self.base(moment_ms), self._sure_drive(moment_ms)
+        for known in self.known:
+            known.is_stale = known.is_stale or known.is_found_behind(base)
+        if drive is not None:
+            self.fold = Fold(unsure_until_ms=drive[1])
+        else:
+            self.fold = Fold() if self.footing is None else deepcopy(self.footing)
+        self.fold.last = base
+
+    def move_horizon(self, horizon_ms: int) -> None:
+        """Rows up to it can be removed."""
+        if horizon_ms <= self.horizon_ms:
+            return
+        self.horizon_ms, last = horizon_ms, self.fold.last
+        self.footing = deepcopy(self.fold) if last is not None and last[0] <= horizon_ms else None
 
     def find(self, kind: Kind, start_ms: int) -> Known | None:
         """What is known of the record."""
@@ -85,9 +126,11 @@ class VehicleTrips(msgspec.Struct, array_like=True, kw_only=True):
 
     def forget_positions(self) -> None:
         """Of what is under way."""
-        self.fold.seen.lat = self.fold.seen.lon = self.fold.rest = None
-        if self.fold.trip is not None:
-            for measures in (self.fold.trip.measures, self.fold.trip.pending):
+        for fold in (self.fold, self.footing):
+            if fold is not None:
+                fold.seen.lat = fold.seen.lon = fold.rest = None
+        for trip in self.fold.under_way:
+            for measures in (trip.measures, trip.pending):
                 if measures is not None:
                     measures.route = Route()
 
@@ -118,7 +161,7 @@ class VehicleTrips(msgspec.Struct, array_like=True, kw_only=True):
     def forget_oldest(self) -> None:
         """Drops the oldest records if they become too many."""
         for known in self.known[:-MAX_KNOWN]:
-            self.horizon_ms = max(self.horizon_ms, known.end_ms)
+            self.move_horizon(known.end_ms)
         del self.known[:-MAX_KNOWN]
 
 

@@ -1,10 +1,11 @@
 """What happens from minute to minute, and the records that are found in it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from functions.trips.parameters import Parameters
 from functions.trips.records import Fold, Rules, Trip
-from functions.trips.samples import in_order
+from functions.trips.samples import Message, in_order
 from functions.trips.segmentation import advance, as_ended
 from tests.trips.drives import MORNING_MS, message
 
@@ -21,12 +22,10 @@ def records(*groups: list[Values], size: int = 30, **parameters: Any) -> list[Tr
     """Those that ended, and the one under way as it is. Messages have so many samples of one group."""
     parts = [group[start : start + size] for group in groups for start in range(0, len(group), size)]
     fold = Fold()
-    messages = [message(seq, part) for seq, part in enumerate(parts)]
     rules = Rules.of(Parameters(**parameters))
-    ended, is_complete = advance(fold, in_order(messages), rules)
+    ended, is_complete = advance(fold, in_order(messages(*parts)), rules)
     assert is_complete
-    last = as_ended(fold, rules)
-    return [*ended, last] if last else ended
+    return [*ended, *as_ended(fold, rules)]
 
 
 def found(*groups: list[Values], **how: Any) -> list[tuple[str, Any, Any]]:
@@ -69,3 +68,24 @@ def carried(
         row | {"lat": 50.0 + (north_km + (row["t"] - at(start)) / 3.6e6 * kmh) * KM_LAT, "lon": 8.0}
         for row in rows(start, end, every_s=every_s, **values)
     ]
+
+
+OFF: Values = {"ignition": False}
+PARKED: Values = {"speed_kmh": 0.0, "gear": "P"}
+STANDING: Values = {"speed_kmh": 0.0}
+
+
+def wake(minute: float, soc_pct: float | None, kind: Values = OFF, *, samples: int = 3, **values: Any) -> list[Values]:
+    """Awake for some samples, ten seconds apart."""
+    level = {} if soc_pct is None else {"soc_pct": soc_pct}
+    return [{"t": at(minute + index / 6)} | kind | level | values for index in range(samples)]
+
+
+def night(levels: Sequence[float | None], kind: Values = OFF, *, every: float = 60.0, **how: Any) -> list[list[Values]]:
+    """Parked, and awake every hour."""
+    return [wake(every * hour, level, kind, **how) for hour, level in enumerate(levels)]
+
+
+def messages(*groups: list[Values], **how: Any) -> list[Message]:
+    """One of each group."""
+    return [message(seq, group, **how) for seq, group in enumerate(groups)]

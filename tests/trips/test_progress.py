@@ -18,6 +18,7 @@ from functions.trips.summary import ChargingSession, Summary, summarise
 from functions.trips.vehicle_trips import RETENTION_MS, VehicleTrips
 from tests.trips.drives import MORNING_MS, POLICY, bodies, decoded, drive, message
 from tests.trips.minutes import carried
+from tests.trips.minutes import messages as in_turn
 from tests.trips.vehicle import Vehicle, after
 
 MINUTE_MS = 60_000
@@ -32,8 +33,7 @@ def reference(messages: Sequence[Message]) -> list[Summary | ChargingSession]:
     """The records of all samples at once, without any state between."""
     fold = Fold()
     ended, _ = advance(fold, in_order(messages), POLICY.rules)
-    if last := as_ended(fold, POLICY.rules):
-        ended.append(last)
+    ended += as_ended(fold, POLICY.rules)
     found = [summarise("car", trip, POLICY.parameters) for trip in ended]
     return [record for record in found if record is not None]
 
@@ -351,9 +351,7 @@ def test_a_trip_that_begins_by_its_positions_alone_is_the_same_when_it_is_folded
     rest = carried(0, 8, kmh=0.0, every_s=60, gear="P")
     away = carried(9, 9, kmh=0.0, north_km=1.0, gear="D"), carried(10, 11, kmh=0.0, north_km=1.0, every_s=60, gear="P")
     way = carried(12, 40, kmh=30.0, north_km=1.0, every_s=60, gear="D")
-    messages = [
-        message(seq, part) for seq, part in enumerate([[*rest, *away[0], *away[1], *way[:10]], way[10:20], way[20:]])
-    ]
+    messages = in_turn([*rest, *away[0], *away[1], *way[:10]], way[10:20], way[20:])
     vehicle = after([messages[0], messages[2]])
     vehicle.hear(messages[1])
     vehicle.close()

@@ -1,7 +1,5 @@
 """Where trips begin and end, and what is a trip at all."""
 
-from typing import Any
-
 import pytest
 
 from functions.trips.parameters import Parameters
@@ -9,7 +7,7 @@ from functions.trips.records import Fold, Rules
 from functions.trips.samples import in_order
 from functions.trips.segmentation import advance, as_ended
 from tests.trips.drives import POLICY, drive, message
-from tests.trips.minutes import KM_LAT, MINUTE_MS, Values, at, carried, found, going, records, rows, standing, trips
+from tests.trips.minutes import KM_LAT, MINUTE_MS, Values, at, carried, going, records, rows, standing, trips
 
 # --- ignition
 
@@ -230,92 +228,6 @@ def test_gear_p_before_a_flicker_does_not_end_what_went_on_behind_it() -> None:
     assert trips(*stop, going(10.4, 25.4, gear="D", north_km=3.0)) == [(0, 25.4)]
 
 
-# --- charging
-
-
-def charging(start: float, end: float, *, every_s: int = 60, soc_pct: float = 40.0, **values: Any) -> list[Values]:
-    """With 0.1 % a minute."""
-    return [
-        row | {"soc_pct": soc_pct + (row["t"] - at(start)) / 600_000, "charging": True}
-        for row in rows(start, end, every_s=every_s, **values)
-    ]
-
-
-def test_charging_ends_a_trip_at_once_and_is_a_session_of_its_own() -> None:
-    stop = going(0, 5), charging(5.5, 30), going(31, 35, north_km=3.0)
-    assert found(*stop) == [("driven", 0, 5), ("charging", 5.5, pytest.approx(30, abs=0.5)), ("driven", 31, 35)]
-    session = records(*stop)[1]
-    assert not session.inferred
-    assert session.measures.soc_first_pct == 40.0
-    assert session.measures.soc_last_pct == pytest.approx(42.4)
-
-
-def test_a_session_may_have_silences_in_it() -> None:
-    """A car that charges sleeps, and wakes up for a moment now and then."""
-    night = charging(6, 486, every_s=1200, power_kw=-11.0)
-    assert found(going(0, 5), night, size=1) == [("driven", 0, 5), ("charging", 6, 486)]
-    session = records(night, size=1)[0]
-    assert (session.measures.soc_first_pct, session.measures.soc_last_pct) == (40.0, 88.0)
-
-
-def test_a_battery_that_is_emptier_after_a_silence_was_driven_in_between() -> None:
-    there, here = charging(0, 30, soc_pct=70.0), charging(240, 270, soc_pct=30.0)
-    assert found(there, here) == [("charging", 0, 30), ("charging", 240, 270)]
-
-
-def test_who_drives_to_another_charger_in_silence_charges_twice() -> None:
-    there = charging(0, 30, soc_pct=40.0, odo_km=100.0, lat=50.0, lon=8.0)
-    here = charging(240, 270, soc_pct=70.0, odo_km=150.0, lat=50.3, lon=8.0)
-    assert found(there, here) == [("charging", 0, 30), ("charging", 240, 270)]
-
-
-def test_a_session_that_went_on_in_silence_ends_with_the_level_behind_it() -> None:
-    session = records(charging(0, 30, soc_pct=40.0), going(240, 245, soc_pct=80.0))[0]
-    assert session.end_ms == at(240)
-    assert session.measures.soc_last_pct == 80.0
-
-
-def test_who_charges_behind_a_tunnel_arrived_there() -> None:
-    plugged_in = charging(10, 40, lat=50.0 + 6 * KM_LAT, lon=8.0, odo_km=106.0)
-    told = found(going(0, 5, odo_km=103.0), plugged_in)
-    assert told == [("driven", 0, 10), ("charging", 10, pytest.approx(40, abs=0.5))]
-
-
-def test_switched_off_and_charging_is_a_session_too() -> None:
-    off = [{"t": at(5.5), "ignition": False}]
-    told = found(going(0, 5), off, charging(10, 40, ignition=False, every_s=600), rows(41, 50, ignition=False))
-    assert told == [("driven", 0, 5.5), ("charging", 10, 40)]
-
-
-def test_a_battery_that_is_fuller_after_a_silence_was_charged_in_it() -> None:
-    night = going(0, 5, soc_pct=50.0), going(500, 505, north_km=3.0, soc_pct=80.0)
-    assert found(*night) == [("driven", 0, 5), ("charging", 5, 500), ("driven", 500, 505)]
-    session = records(*night)[1]
-    assert session.inferred
-    assert (session.measures.soc_first_pct, session.measures.soc_last_pct) == (50.0, 80.0)
-
-
-def test_a_battery_that_only_warmed_up_was_not_charged() -> None:
-    assert trips(going(0, 5, soc_pct=50.0), going(500, 505, soc_pct=51.9)) == [(0, 5), (500, 505)]
-
-
-def test_what_is_won_downhill_on_the_way_is_no_charging() -> None:
-    """Through a tunnel in the Alps; and with more than that it must have been a charger at its end."""
-    before = going(0, 5, soc_pct=50.0, odo_km=100.0)
-    assert found(before, going(15, 20, north_km=10.0, soc_pct=53.0, odo_km=107.0)) == [("driven", 0, 20)]
-    assert found(before, going(15, 20, north_km=10.0, soc_pct=55.0, odo_km=107.0)) == [
-        ("driven", 0, 5),
-        ("charging", 5, 15),
-        ("driven", 15, 20),
-    ]
-
-
-def test_charging_in_silence_ends_a_trip_that_had_been_switched_off() -> None:
-    off = [{"t": at(6), "ignition": False}]
-    told = found(going(0, 5, soc_pct=50.0), off, going(500, 505, north_km=3.0, soc_pct=80.0))
-    assert told == [("driven", 0, 6), ("charging", 6, 500), ("driven", 500, 505)]
-
-
 # --- the fold
 
 
@@ -368,9 +280,8 @@ def test_the_copy_of_a_trip_under_way_leaves_the_fold_as_it_is() -> None:
     advance(fold, in_order([message(0, going(0, 5), standing(6, 8))]), POLICY.rules)
     assert fold.trip is not None
     pending = fold.trip.pending
-    copy = as_ended(fold, POLICY.rules)
-    assert copy is not None
+    (copy,) = as_ended(fold, POLICY.rules)
     assert copy.pending is None
     assert fold.trip.pending is pending is not None
     assert copy.measures.samples == fold.trip.measures.samples + pending.samples
-    assert as_ended(Fold(), POLICY.rules) is None
+    assert as_ended(Fold(), POLICY.rules) == []

@@ -373,6 +373,18 @@ def test_without_power_its_energy_is_by_the_level() -> None:
     assert (session(trip).lat, session(trip).place) == (None, None)
 
 
+def test_power_that_was_not_measured_throughout_gives_way_to_the_level() -> None:
+    """As of a car that sleeps while it charges."""
+    (trip,) = records(charging(480, every_s=1200, power_kw=-11.0), size=1)
+    assert session(trip, battery_kwh=50.0).energy_kwh == 1.2
+    assert session(trip).energy_kwh is None
+
+
+def test_what_was_charged_without_any_measurement_is_unknown() -> None:
+    (trip,) = records(rows(0, 60, charging=True))
+    assert session(trip, battery_kwh=50.0).energy_kwh is None
+
+
 def test_a_plug_that_was_only_tried_is_no_session() -> None:
     (trip,) = records(charging(0.5, every_s=10))
     assert summarise("car", trip, Parameters()) is None

@@ -79,8 +79,14 @@ class Vehicle:
     def _save(self, state: VehicleTrips, announcements: Sequence[Announcement] = ()) -> None:
         self.packed = vehicle_trips.encode(state)
         assert self.state == state
-        assert len(announcements) <= 2 * progress.PORTION + 1, "two rows for each, in one transaction with the state"
+        assert len(announcements) <= 2 * progress.PORTION + 2, "two rows for each, in one transaction with the state"
         self.announced += announcements
+
+    @property
+    def next_alarm_ms(self) -> int | None:
+        """When the sweep has something to do next."""
+        step = agenda.next_step(self.state, POLICY)
+        return None if step is None else step[1]
 
     @property
     def _last(self) -> list[Announcement]:
