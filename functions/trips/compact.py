@@ -18,6 +18,7 @@ from shared.identity.caller import Caller
 
 MAX_BYTES = 60_000  # a table property takes 64 KiB
 RECENT_BYTES = 4_000  # that may stay beside a state: five messages of thirty samples
+RECENT_MESSAGES = 8  # of which each may need a row of its own, in one transaction with all that a batch brings
 
 
 class Kept(NamedTuple):
@@ -64,7 +65,7 @@ def each_once(kept: Iterable[Kept], since_ms: int = 0) -> list[Kept]:
 
 def are_few(kept: Sequence[Kept]) -> bool:
     """Whether they may stay beside a state."""
-    return sum(len(one.body) for one in kept) <= RECENT_BYTES
+    return len(kept) <= RECENT_MESSAGES and sum(len(one.body) for one in kept) <= RECENT_BYTES
 
 
 def messages(vehicle_id: str, kept: Iterable[Kept], max_age_ms: int = MAX_AGE_MS) -> list[Message]:

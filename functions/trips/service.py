@@ -35,7 +35,7 @@ from shared.settings import TRIP_COMMANDS
 log = logging.getLogger(__name__)
 
 DECISIONS = 6  # so often a decision is made anew when someone else was faster
-MESSAGES_AT_ONCE = 40  # of one vehicle: even the largest fit into a transaction with its state
+MESSAGES_AT_ONCE = 36  # of one vehicle: they fit into a transaction with its state, whatever they are and end
 SWEEP_LIMIT = 200  # vehicles for one message, so that it is done well within its lock
 STEPS = 20  # of one vehicle in one sweep
 REMOVED_AT_ONCE = 1000

@@ -163,6 +163,22 @@ async def test_a_car_with_many_gaps_and_a_repeated_message_does_not_block_its_pa
     assert [one.seq for one in await car.kept()].count(6) == 1
 
 
+async def test_each_message_in_a_row_of_its_own_and_a_trip_still_fit_into_a_transaction(
+    car: Car, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a car that begins anew with every message: what is kept beside its state moves into as many rows."""
+    monkeypatch.setattr(compact, "RECENT_BYTES", RECENT_BYTES)
+    sent = [
+        packed([{"t": at(5 * n) + 1000 * s, "speed_kmh": 90.0, "ignition": s < 2} for s in range(3)], f"b{n:02}", 0)
+        for n in range(70)
+    ]
+    for start in range(0, 30, 3):
+        await car.sends(sent[start : start + 3], at(400))
+    await car.sends(sent[30:], at(400))
+    await car.closes()
+    assert len(await car.trips()) == 70
+
+
 async def test_bad_messages_are_parked_with_their_reason_and_the_rest_goes_on(car: Car) -> None:
     good = two_drives()
     bad = [
