@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import chain
 from operator import sub
 
-from functions.trips.measures import IDLE_BELOW_KMH
+from functions.trips.silence import DRIVING_KMH
 
 GAIN_KMH_S = 54.0  # 15 m/s²: the fastest cars on sale reach some 14
 LATE_MS = 1000  # clocks may tell whole seconds, and a bus repeats a value until there is a new one
@@ -62,7 +62,7 @@ def leaps(times_ms: Sequence[int], speeds_kmh: Sequence[float | None]) -> set[in
             credible.append(part)
     if len(credible) > 1:
         first, second = credible[:2]
-        drives_on = known[second[-1]] >= IDLE_BELOW_KMH
+        drives_on = known[second[-1]] >= DRIVING_KMH
         if leap_kmh(first[-1], second[0]) < 0.0 and len(first) < len(second) and drives_on:
             del credible[0]
     return known.keys() - set(chain.from_iterable(credible))

@@ -74,6 +74,7 @@ def test_a_dropout_is_no_standstill(speeds: Speeds, expected: list[int]) -> None
         [*steady(130, 10), *steady(0, 20)],
         [130.0, *steady(0, 29)],
         [*steady(130, 29), 0.0],
+        [*steady(130, 5), *steady(0, 24), 2.0],
     ],
     ids=str,
 )
