@@ -10,9 +10,12 @@ EMPTY_S = 0.3  # for messages that must not
 
 
 def soon() -> datetime:
-    """A moment to schedule for, to the millisecond: AMQP has no finer times, and what it cuts off would be early."""
+    """A moment to schedule for, late enough for what a test has to do before it on a busy machine.
+
+    To the millisecond: AMQP has no finer times, and what it cuts off would be early.
+    """
     now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000) + timedelta(seconds=0.6)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000) + timedelta(seconds=1.5)
 
 
 async def send(sender: ServiceBusSender, *messages: ServiceBusMessage | str) -> None:

@@ -103,7 +103,8 @@ async def test_subscriptions_get_a_scheduled_message_when_it_is_due(station: Sta
     await station.sender.schedule_messages([ServiceBusMessage("kept"), ServiceBusMessage("too")], due)
     dropped = await station.sender.schedule_messages(ServiceBusMessage("dropped"), due)
     await station.sender.cancel_scheduled_messages(dropped)
-    assert await peek(station.subscriptions["first"].receiver) == []
+    early = await peek(station.subscriptions["first"].receiver)
+    assert early == [] or datetime.now(UTC) >= due
     for source in station.subscriptions.values():
         assert bodies(await receive(source.receiver, 2)) == ["kept", "too"]
         assert datetime.now(UTC) >= due
