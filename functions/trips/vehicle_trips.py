@@ -125,14 +125,13 @@ class VehicleTrips(msgspec.Struct, array_like=True, kw_only=True):
         self.known.sort(key=lambda one: one.start_ms)
 
     def forget_positions(self) -> None:
-        """Of what is under way."""
+        """Of what is under way, or was at the horizon."""
         for fold in (self.fold, self.footing):
             if fold is not None:
                 fold.seen.lat = fold.seen.lon = fold.rest = None
-        for trip in self.fold.under_way:
-            for measures in (trip.measures, trip.pending):
-                if measures is not None:
-                    measures.route = Route()
+                for measures in (one for trip in fold.under_way for one in (trip.measures, trip.pending)):
+                    if measures is not None:
+                        measures.route = Route()
 
     def spend(self, samples: int) -> bool:
         """Whether a vehicle heard at `heard_ms` may send so many samples: what is kept of it has to be bounded."""

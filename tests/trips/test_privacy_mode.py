@@ -1,6 +1,9 @@
 """Of a car in privacy mode no position is kept, and its trips are made all the same."""
 
 from functions.trips import compact, service, vehicle_trips
+from functions.trips.records import Fold, Trip
+from functions.trips.silence import Seen, Silence
+from functions.trips.vehicle_trips import VehicleTrips
 from shared import settings
 from shared.messaging import parking
 from shared.messaging.contracts import SetPrivacyMode, to_envelope
@@ -59,3 +62,17 @@ async def test_a_revision_of_a_car_that_is_private_since_has_no_positions(car: C
         assert not {"start_lat", "end_lon", "start_place", "end_place", "start_time_zone"} & values.keys()
         assert values["polyline"] == ""
         assert values["distance_source"] == "speed"
+
+
+def test_what_was_under_way_at_the_horizon_is_forgotten_too() -> None:
+    """A charging session that was inferred there knows where the car stood."""
+    seen = Seen(at(0), 50.0, 8.0, soc_pct=40.0), Seen(at(90), 50.0, 8.0, soc_pct=60.0)
+    state = VehicleTrips(
+        fold=Fold(last=(at(90), "b1", 0), seen=seen[1], charge=Trip.in_silence("charging", Silence(*seen)))
+    )
+    state.move_horizon(at(100))
+    assert state.footing is not None
+    state.forget_positions()
+    for fold in (state.fold, state.footing):
+        assert fold.seen.lat is None
+        assert [trip.measures.route.stretches for trip in fold.under_way] == [[]]
