@@ -3,13 +3,12 @@
 import logging
 
 from functions.operations import store
-from shared.clock import Clock, to_epoch_ms, utc_now
+from shared.clock import DAY_MS, Clock, to_epoch_ms, utc_now
 from shared.errors import Rejected
 from shared.settings import PARKING_SOURCES, settings
 
 log = logging.getLogger(__name__)
 
-DAY_MS = 86_400_000
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 

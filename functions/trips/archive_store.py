@@ -66,7 +66,7 @@ async def rows(vehicle_id: str, places: Sequence[str]) -> AsyncIterator[Found]:
     for partition in places:
         async for row in _outgoing(partition, vehicle_id):
             yield Found("outgoing", settings.OPEN_TRIPS_TABLE, row)
-        async for row in _messages(partition, vehicle_id, ["arrived_ms", "last_ms", "messages"]):
+        async for row in _messages(partition, vehicle_id):
             yield Found("messages", settings.OPEN_TRIPS_TABLE, row)
     for name, history in HISTORIES.items():
         async for row in Table(name).query(vehicle_id, select=["started_at_ms", "ended_at_ms"]):
@@ -81,8 +81,9 @@ async def _outgoing(partition: str, vehicle_id: str) -> AsyncIterator[Row]:
                 yield row
 
 
-def _messages(partition: str, vehicle_id: str, select: Sequence[str] | None = None) -> AsyncIterator[Row]:
-    return _open_trips.query(partition, key_from=f"{vehicle_id}|", key_before=f"{vehicle_id}}}", select=select)
+def _messages(partition: str, vehicle_id: str) -> AsyncIterator[Row]:
+    told = ("arrived_ms", "last_ms", "messages")
+    return _open_trips.query(partition, key_from=f"{vehicle_id}|", key_before=f"{vehicle_id}}}", select=told)
 
 
 async def survey(vehicle_id: str, stored: Mapping[str, Stored]) -> tuple[dict[str, int], int]:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from shared.clock import DAY_MS
 from shared.errors import Rejected
 
 # Night is from 22:00 to 06:00 by the clock on the wall, as in Spain's Workers' Statute (art. 36.1). It holds what
@@ -14,7 +15,6 @@ NIGHT_BEGINS_H = 22
 NIGHT_ENDS_H = 6
 
 _HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -30,7 +30,7 @@ def night_share(start_ms: int, end_ms: int, time_zone: str) -> float:
         raise Rejected("unknown-time-zone", f"{time_zone[:80]!r} is not a time zone of the IANA database") from error
     if end_ms <= start_ms:
         return 0.0
-    days = pairwise([*range(start_ms, end_ms, _DAY_MS), end_ms])
+    days = pairwise([*range(start_ms, end_ms, DAY_MS), end_ms])
     return sum(_night_ms(begin, end, zone) for begin, end in days) / (end_ms - start_ms)
 
 
@@ -51,7 +51,7 @@ def _night_ms(begin_ms: int, end_ms: int, zone: ZoneInfo) -> int:
 
 def _nights_until(wall_ms: int) -> int:
     """Night from the clock's year 1970 on, in milliseconds, if the clock is never changed."""
-    days, today_ms = divmod(wall_ms, _DAY_MS)
+    days, today_ms = divmod(wall_ms, DAY_MS)
     night_ms = min(today_ms, NIGHT_ENDS_H * _HOUR_MS) + max(0, today_ms - NIGHT_BEGINS_H * _HOUR_MS)
     return days * (NIGHT_ENDS_H + 24 - NIGHT_BEGINS_H) * _HOUR_MS + night_ms
 

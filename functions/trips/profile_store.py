@@ -5,8 +5,8 @@ from functools import cache
 
 from functions.trips.agenda import Policy
 from functions.trips.parameters import ParameterBook, Parameters
-from functions.trips.telemetry import DAY_MS
 from functions.trips.vehicle_trips import VehicleTrips
+from shared.clock import DAY_MS
 from shared.identity import privacy, registry
 from shared.settings import settings
 

@@ -15,12 +15,11 @@ import msgspec
 from msgspec import convert
 
 from functions.trips.rollup import Kind, Period
-from shared.clock import from_epoch_ms
+from shared.clock import DAY_MS, from_epoch_ms
 from shared.messaging.contracts import Message, to_envelope
 from shared.messaging.envelope import Envelope
 
 SOURCE = "trips"
-DAY_MS = 86_400_000
 
 # Where a vehicle was, by the names of the rows' properties. Time zones stay: days are counted by them.
 _LINE = "polyline"  # readers rely on it to be there

@@ -21,14 +21,13 @@ import msgspec
 
 from functions.trips.leaps import are_plain, leaps, most_kmh
 from functions.trips.samples import COLUMNS, Message, Run, even_step_ms
-from shared.clock import from_epoch_ms
+from shared.clock import DAY_MS, from_epoch_ms
 from shared.errors import Rejected
 from shared.identity.caller import Caller
 from shared.messaging.bodies import BODY_ERRORS, fault
 
 VERSION = 1
 MAX_SAMPLES = 600
-DAY_MS = 86_400_000
 MAX_AGE_MS = 30 * DAY_MS  # cars are shipped, or parked underground for weeks, and then tell what they kept
 OLDEST_MS = 1_420_070_400_000  # 2015-01-01: also where recordings are believed, however old, none is as old
 AHEAD_MS = 5 * 60_000  # cheap clocks are as far apart, time zones farther
@@ -246,11 +245,12 @@ def _usable(
     t: Sequence[int], columns: dict[str, list[Any]], arrived_ms: int, max_age_ms: int
 ) -> tuple[list[int], Counter[str], str]:
     """The indices of the samples that can be used, the others by reason, and the first fault in words."""
-    credible = sorted(moment_ms for moment_ms in t if _fault_at_arrival(moment_ms, arrived_ms, max_age_ms) is None)
+    at_arrival = [_fault_at_arrival(moment_ms, arrived_ms, max_age_ms) for moment_ms in t]
+    credible = sorted(moment_ms for moment_ms, clock in zip(t, at_arrival, strict=True) if clock is None)
     median_ms = credible[(len(credible) - 1) // 2] if credible else None
     kept, dropped, first_fault = list[int](), Counter[str](), ""
     for index, moment_ms in enumerate(t):
-        clock = _fault_at_arrival(moment_ms, arrived_ms, max_age_ms) or _fault_among_others(moment_ms, median_ms)
+        clock = at_arrival[index] or _fault_among_others(moment_ms, median_ms)
         found = ("clock", f"time {_readable(moment_ms)} is {clock}") if clock else _value_fault(columns, index)
         if found is None:
             kept.append(index)

@@ -12,7 +12,7 @@ from functions.trips import rollup_store as store
 from functions.trips.fleet_store import PartOfVehicle
 from functions.trips.rollup import Period, Totals, Trip
 from functions.trips.rollup_store import Change, DueDigest, Known, Update
-from shared.clock import from_epoch_ms
+from shared.clock import DAY_MS, from_epoch_ms
 from shared.errors import Conflict
 from shared.messaging.publisher import Outgoing
 from shared.settings import DOMAIN_EVENTS
@@ -22,8 +22,8 @@ CHANGES_OF_A_VEHICLE = 40  # so that what follows from them fits into one transa
 DIGESTS_AT_ONCE = 300
 CONCURRENT_READS = 16
 DIGEST_GRACE_MS = 3 * 3_600_000  # what ends with the week is stored within two hours, unless messages are missing
-DIGEST_OF_USE_FOR_MS = 7 * 86_400_000  # from the end of the week: of an older one nobody wants to hear
-YOUNG_MS = 4 * 86_400_000  # no trip is removed for its age before late data can no longer revise it
+DIGEST_OF_USE_FOR_MS = 7 * DAY_MS  # from the end of the week: of an older one nobody wants to hear
+YOUNG_MS = 4 * DAY_MS  # no trip is removed for its age before late data can no longer revise it
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")

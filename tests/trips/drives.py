@@ -13,12 +13,12 @@ from functions.trips.parameters import Parameters
 from functions.trips.progress import Arrival
 from functions.trips.samples import Message
 from functions.trips.telemetry import NoUsableSample, decode
+from shared.clock import DAY_MS
 from shared.identity.caller import Caller
 from tests.telemetry import packed
 
 POLICY = Policy(parameters=Parameters(), close_after_ms=900_000, lateness_ms=3_600_000)
 MORNING_MS = 1_750_000_000_000
-DAY_MS = 86_400_000
 
 _COLUMNS = {
     "lat": "lat",

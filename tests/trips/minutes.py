@@ -7,10 +7,12 @@ from functions.trips.parameters import Parameters
 from functions.trips.records import Fold, Rules, Trip
 from functions.trips.samples import Message, in_order
 from functions.trips.segmentation import advance, as_ended
+from functions.trips.summary import Summary, summarise
 from tests.trips.drives import MORNING_MS, message
 
 MINUTE_MS = 60_000
 KM_LAT = 1 / 111.195  # degrees of latitude
+HOME = 52.4227, 10.7865  # Wolfsburg
 Values = dict[str, Any]
 
 
@@ -89,3 +91,10 @@ def night(levels: Sequence[float | None], kind: Values = OFF, *, every: float = 
 def messages(*groups: list[Values], **how: Any) -> list[Message]:
     """One of each group."""
     return [message(seq, group, **how) for seq, group in enumerate(groups)]
+
+
+def of(trip: Trip, *, is_private: bool = False, **parameters: Any) -> Summary:
+    """What is told of the record, which is no charging session."""
+    told = summarise("car", trip, Parameters(**parameters), is_private=is_private)
+    assert isinstance(told, Summary)
+    return told

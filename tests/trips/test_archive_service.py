@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from functions.trips import archive_service, rollup_service
-from functions.trips.retention import DAY_MS, RemoveOld
+from functions.trips.retention import RemoveOld
 from functions.trips.rollup_messages import RollUpShard, roll_up_shard
 from functions.trips.store import Store
 from shared import settings
+from shared.clock import DAY_MS
 from shared.errors import Rejected
 from shared.identity.vehicle import shard
 from shared.messaging.publisher import Outgoing

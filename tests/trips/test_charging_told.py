@@ -19,7 +19,7 @@ from tests.trips.minutes import messages as in_turn
 from tests.trips.test_charging import KINDS
 from tests.trips.test_progress import records as announced
 from tests.trips.test_progress import reference
-from tests.trips.vehicle import Vehicle, after
+from tests.trips.vehicle import Vehicle, after, closed_at_times
 
 
 def _revisions(vehicle: Vehicle) -> list[tuple[str, int, int, float | None]]:
@@ -165,12 +165,7 @@ def test_neither_order_nor_closing_too_early_changes_a_session(messages: list[Me
     assert announced(after(messages, size=1)) == expected
     disordered = messages + [one for one in messages if chance.random() < 0.3]
     chance.shuffle(disordered)
-    vehicle = Vehicle()
-    for start in range(0, len(disordered), size):
-        vehicle.hear(*disordered[start : start + size])
-        if chance.random() < 0.5:
-            vehicle.close()
-    vehicle.close()
+    vehicle = closed_at_times(disordered, chance, size)
     assert announced(vehicle) == expected
     ids = [(one.kind, one.start_ms, one.revision) for one in vehicle.announced]
     assert len(set(ids)) == len(ids)

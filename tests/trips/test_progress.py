@@ -19,7 +19,7 @@ from functions.trips.vehicle_trips import RETENTION_MS, VehicleTrips
 from tests.trips.drives import MORNING_MS, POLICY, bodies, decoded, drive, message
 from tests.trips.minutes import carried
 from tests.trips.minutes import messages as in_turn
-from tests.trips.vehicle import Vehicle, after
+from tests.trips.vehicle import Vehicle, after, closed_at_times
 
 MINUTE_MS = 60_000
 Values = dict[str, Any]
@@ -109,12 +109,7 @@ def test_closing_too_early_changes_revisions_but_not_trips(
     """The worst case: nothing is waited for, and the trip under way is closed at any time."""
     disordered = list(messages)
     chance.shuffle(disordered)
-    vehicle = Vehicle()
-    for start in range(0, len(disordered), size):
-        vehicle.hear(*disordered[start : start + size])
-        if chance.random() < 0.5:
-            vehicle.close()
-    vehicle.close()
+    vehicle = closed_at_times(disordered, chance, size)
     assert records(vehicle) == sorted(reference(messages), key=_order)
     for name in {(one.kind, one.start_ms) for one in vehicle.announced}:
         revisions = [one.revision for one in vehicle.announced if (one.kind, one.start_ms) == name]

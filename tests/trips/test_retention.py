@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.trips import retention
-from functions.trips.retention import BEHIND_LAST, DAY_MS, FIRST, RemoveOld, halves, next_id
-from shared.clock import to_epoch_ms
+from functions.trips.retention import BEHIND_LAST, FIRST, RemoveOld, halves, next_id
+from shared.clock import DAY_MS, to_epoch_ms
 from shared.errors import Rejected
 from shared.messaging.contracts import decode
 

@@ -1,6 +1,7 @@
 """A vehicle's trips in memory: rows and state as the service keeps them, without storage."""
 
 from collections.abc import Sequence
+from random import Random
 
 from functions.trips import agenda, compact, progress, vehicle_trips
 from functions.trips.compact import Kept
@@ -114,5 +115,16 @@ def after(messages: Sequence[Message | Arrival], *, size: int = 1) -> Vehicle:
     vehicle = Vehicle()
     for start in range(0, len(messages), size):
         vehicle.hear(*messages[start : start + size])
+    vehicle.close()
+    return vehicle
+
+
+def closed_at_times(messages: Sequence[Message], chance: Random, size: int) -> Vehicle:
+    """The vehicle after these messages, in batches of this size; it was closed after some of them, and in the end."""
+    vehicle = Vehicle()
+    for start in range(0, len(messages), size):
+        vehicle.hear(*messages[start : start + size])
+        if chance.random() < 0.5:
+            vehicle.close()
     vehicle.close()
     return vehicle

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from typing import Any
 
@@ -107,6 +107,19 @@ async def test_a_shard_with_too_many_changes_goes_on_in_further_rounds(
         assert await marks(one) == []
 
 
+def overtake(car: Owned, act: Callable[[], Awaitable[None]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets this happen once, between deciding about the car's totals and saving them."""
+    save = rollup_store.save
+
+    async def overtaken(updates: Sequence[Update]) -> int:
+        if car.vehicle_id in {update.vehicle_id for update in updates}:
+            monkeypatch.setattr(rollup_store, "save", save)
+            await act()
+        return await save(updates)
+
+    monkeypatch.setattr(rollup_store, "save", overtaken)
+
+
 async def test_a_trip_that_changes_while_it_is_rolled_up_is_rolled_up_again(
     car: Owned, roll_ups: RollUps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -115,15 +128,7 @@ async def test_a_trip_that_changes_while_it_is_rolled_up_is_rolled_up_again(
     first, later = trip("2026-04-27T06:00:00"), trip("2026-04-27T06:00:00", distance_km=99.0)
     await car.drove(first)
     await other.drove(first)
-    save = rollup_store.save
-
-    async def overtaken(updates: Sequence[Update]) -> int:
-        if car.vehicle_id in {update.vehicle_id for update in updates}:
-            monkeypatch.setattr(rollup_store, "save", save)
-            await car.drove(later)
-        return await save(updates)
-
-    monkeypatch.setattr(rollup_store, "save", overtaken)
+    overtake(car, lambda: car.drove(later), monkeypatch)
     await roll_ups.run(WEDNESDAY_NIGHT)
     assert (await stored(car), len(await marks(car))) == ({}, 1)
     assert await stored(other) == rollup.by_period([first])
@@ -138,17 +143,13 @@ async def test_two_who_roll_up_different_days_at_once_do_not_lose_one_in_the_wee
     """The slower one has not seen the other's day, and the mark that it removes is another."""
     monday, tuesday = trip("2026-04-27T12:00:00"), trip("2026-04-28T12:00:00")
     await car.drove(monday)
-    save = rollup_store.save
 
-    async def overtaken(updates: Sequence[Update]) -> int:
-        if car.vehicle_id in {update.vehicle_id for update in updates}:
-            monkeypatch.setattr(rollup_store, "save", save)
-            await car.drove(tuesday)
-            mark = (await rollup_store.changes_of(car.vehicle_id))[1]
-            assert await save([await totals_service._update([mark], "2026-04", at(WEDNESDAY_NIGHT))]) == 1
-        return await save(updates)
+    async def roll_up_tuesday() -> None:
+        await car.drove(tuesday)
+        mark = (await rollup_store.changes_of(car.vehicle_id))[1]
+        assert await rollup_store.save([await totals_service._update([mark], "2026-04", at(WEDNESDAY_NIGHT))]) == 1
 
-    monkeypatch.setattr(rollup_store, "save", overtaken)
+    overtake(car, roll_up_tuesday, monkeypatch)
     await roll_ups.run(WEDNESDAY_NIGHT)
     assert await stored(car) == rollup.by_period([tuesday])
     await roll_ups.run(WEDNESDAY_NIGHT)
